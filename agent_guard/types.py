@@ -4,7 +4,7 @@ Frozen values without behaviour of their own; the numbers of the enums are those
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 FLEET = bytes(32)
 """The id that stands for the whole fleet."""
@@ -138,3 +138,34 @@ class Ballot:
     signer: str
     deadline: int
     reason: bytes
+
+
+class Decision(Enum):
+    """What the guard lets an agent do."""
+
+    RUN = "run"
+    FREEZE = "freeze"
+    HALT = "halt"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision and, in words a person can read, why."""
+
+    decision: Decision
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one agent stands at this moment: the latest verdict and what it rests on.
+
+    `block` and `state` are of the latest reading of the chain, None before the first. `stopping` says that a planned
+    stop was announced and its grace runs: work may be saved, no new action begins.
+    """
+
+    agent: str
+    verdict: Verdict
+    block: Block | None
+    state: AgentState | None
+    stopping: bool = False
