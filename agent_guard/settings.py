@@ -1,0 +1,127 @@
+"""Settings: agent_guard.toml, then the environment, then flags, each overriding the one before.
+
+Pure: the caller reads the file and passes its text and the environment in. All problems are reported at once, and no
+secret's value ever stands in an error. Every setting `name` is `AGENT_GUARD_NAME` in the environment; what names a
+secret is always a path to a file (`*_FILE`), never the secret.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from agent_guard.errors import GuardError
+
+PREFIX = "AGENT_GUARD_"
+DEVNET_RPC = "http://127.0.0.1:8545"
+# Variables of ours that are no settings.
+NOT_SETTINGS = {"DEBUG", "SOCKET", "CONFIG"}
+FOUNDRY_VARIABLES = {"ETH_RPC_URL": "rpc_url"}
+
+
+def _comma_separated(value: object) -> object:
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
+Urls = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """Everything that can be set, with its default. Durations are seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    network: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "devnet"
+    deployments: Path = Path("deployments")
+    home: Path = Path("~/.local/share/agent-guard")
+
+    rpc_url: Urls = (DEVNET_RPC,)
+    ws_url: str | None = None
+    rpc_timeout: Seconds = 3.0
+    tx_timeout: Seconds = 60.0
+
+    poll: Seconds = 1.0
+    max_block_age: Seconds = 60.0
+    unknown_grace: Seconds = 60.0
+    freeze_on_vote: bool = True
+    vote_freeze: Seconds = 120.0
+
+    sandbox: Literal["auto", "none"] = "auto"
+    net: Literal["none", "host"] = "none"
+
+    operator_account: str | None = None
+    operator_keystore: Path | None = None
+    operator_password_file: Path | None = None
+    keystores: Path = Path("~/.foundry/keystores")
+
+    anchor_entries: Annotated[int, Field(ge=1, le=1_000_000)] = 256
+    anchor_age: Seconds = 10.0
+    max_unanchored_entries: Annotated[int, Field(ge=1)] = 10_000
+    max_unanchored_age: Seconds = 600.0
+
+    @property
+    def record_path(self) -> Path:
+        """The deployment record of the chosen network."""
+        return self.deployments / self.network / "Council.json"
+
+
+def parse(toml: str, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
+    """Merges the three sources into `Settings`.
+
+    Args:
+        toml: text of agent_guard.toml, "" if there is none.
+        environ: the process's environment.
+        flags: settings given on the command line; None values are left out.
+
+    Raises:
+        GuardError: AG102, naming every problem at once.
+    """
+    problems: list[str] = []
+    values = _from_toml(toml, problems) | _from_environment(environ, problems)
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems += [_describe(dict(item)) for item in error.errors(include_url=False, include_input=False)]
+    if problems:
+        raise GuardError(
+            "AG102",
+            "The settings can't be used: " + "; ".join(problems) + ". Nothing was started.",
+            "Correct agent_guard.toml or the AGENT_GUARD_* variables named here.",
+        )
+    return settings.model_copy(
+        update={name: getattr(settings, name).expanduser() for name in ("deployments", "home", "keystores")}
+    )
+
+
+def _from_toml(toml: str, problems: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"agent_guard.toml is not TOML ({error})")
+        return {}
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        name: environ[variable] for variable, name in FOUNDRY_VARIABLES.items() if environ.get(variable)
+    }
+    for variable, value in environ.items():
+        name = variable.removeprefix(PREFIX)
+        if not variable.startswith(PREFIX) or name in NOT_SETTINGS or value == "":
+            continue
+        if name.lower() in Settings.model_fields:
+            values[name.lower()] = value
+        else:
+            problems.append(f"{variable} is no setting")
+    return values
+
+
+def _describe(problem: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}"
