@@ -1,0 +1,83 @@
+"""One JSON-RPC endpoint, with time limits of our own and every foreign error translated here.
+
+Trusts nothing the node says beyond its shape. web3's defaults (30 s, five tries, and sending transactions among what
+is retried) would hide a halt for minutes, so nothing is retried and every call has one time limit.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import requests
+from web3 import HTTPProvider, Web3
+from web3.exceptions import BlockNotFound, ContractLogicError, Web3Exception
+from web3.types import BlockData, BlockIdentifier
+
+from agent_guard.errors import GuardError
+from agent_guard.types import Block
+
+
+class Endpoint:
+    """A node behind a URL.
+
+    Args:
+        url: http or https URL of the JSON-RPC service.
+        timeout: seconds for one call, from connecting to the last byte.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise GuardError(
+                "AG102",
+                f"{public_name(url)} is not an http or https URL. Nothing was started.",
+                "Give a JSON-RPC URL such as http://127.0.0.1:8545 with --rpc-url or ETH_RPC_URL.",
+            )
+        self.url = url
+        self.name = public_name(url)
+        self.timeout = timeout
+        provider = HTTPProvider(url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None)
+        self.web3 = Web3(provider)
+
+    def block(self, which: BlockIdentifier = "latest") -> Block:
+        """The header of a block, by tag, height or 32-byte hash."""
+        with self.calling("read a block"):
+            return to_block(self.web3.eth.get_block(which))
+
+    def chain_id(self) -> int:
+        with self.calling("read the chain id"):
+            return self.web3.eth.chain_id
+
+    @contextmanager
+    def calling(self, what: str) -> Iterator[None]:
+        """Translates whatever goes wrong while doing `what` into AG201 (no or senseless answer).
+
+        A revert (`ContractLogicError`) passes through: what it means is for the caller to say.
+        """
+        try:
+            yield
+        except ContractLogicError:
+            raise
+        except (requests.RequestException, OSError) as error:
+            raise self._unreachable(what, type(error).__name__) from error
+        except (Web3Exception, ValueError, KeyError, TypeError) as error:
+            raise self._unreachable(what, f"{type(error).__name__}: {str(error)[:200]}") from error
+
+    def _unreachable(self, what: str, why: str) -> GuardError:
+        return GuardError(
+            "AG201",
+            f"Could not {what}: {self.name} gave no usable answer within {self.timeout:g} s ({why}).",
+            "Start the node (for a local one: agent-guard devnet) or name another with --rpc-url.",
+        )
+
+
+def to_block(data: BlockData) -> Block:
+    if "hash" not in data or "number" not in data:
+        raise BlockNotFound("the block has no hash or number")
+    return Block(number=data["number"], hash=bytes(data["hash"]), timestamp=data["timestamp"])
+
+
+def public_name(url: str) -> str:
+    """Scheme, host and port only: paths and user names of RPC URLs are often secrets."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or '?'}{port}"

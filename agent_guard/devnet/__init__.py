@@ -1,0 +1,1 @@
+"""A local chain for development, demonstrations and tests: Foundry's Anvil."""
