@@ -190,4 +190,114 @@ CATALOGUE: dict[str, Explanation] = {
         "The ballot file can't be read",
         "It is not a file written by `vote ... --sign-only`, or was changed since.",
     ),
+    "AG601": Explanation(
+        Kind.PERMISSION,
+        "The action was refused",
+        "The guard may not let the agent act now: a planned stop was announced, or a rule forbids the action. The"
+        " action must not happen. The message names the reason.",
+    ),
+    "AG602": Explanation(
+        Kind.HALTED,
+        "The agent is halted",
+        "The council's signers have stopped the agent. No action is allowed any more; the guard is about to end"
+        " everything the agent started.",
+    ),
+    "AG603": Explanation(
+        Kind.FAILURE,
+        "The guard is in doubt",
+        "The guard can't tell whether the agent may act (a first vote, a stale or unreachable chain, endpoints that"
+        " disagree). What it does not know it treats as stop: do not act, and ask again later.",
+    ),
+    "AG604": Explanation(
+        Kind.FAILURE,
+        "Too much of the log is not anchored yet",
+        "The entries since the last anchor on chain are too many or too old (max_unanchored_entries,"
+        " max_unanchored_age). Actions are refused until an anchor goes through.",
+    ),
+    "AG605": Explanation(
+        Kind.FAILURE,
+        "The action could not be recorded",
+        "An action may happen only once its record is on disk. The store refused or took too long, so the action must"
+        " not happen. If the record lands later it is closed as refused.",
+    ),
+    "AG606": Explanation(
+        Kind.FAILURE,
+        "Too many requests at once",
+        "The guard bounds how many requests and connections of one agent it serves at a time. Do not act, and ask"
+        " again when earlier requests are answered.",
+    ),
+    "AG607": Explanation(
+        Kind.USAGE,
+        "The request is too large",
+        "A request's body may hold 1 MiB, whether it announces its length or comes in chunks. Record a hash and keep"
+        " the large thing elsewhere.",
+    ),
+    "AG608": Explanation(
+        Kind.USAGE,
+        "The request's body is not acceptable JSON",
+        "The API takes one JSON object in UTF-8: no NaN or Infinity, no integer beyond 2^53-1, no key twice in an"
+        " object, no lone surrogate, at most 32 levels deep. What two programs may read in two ways can't be evidence.",
+    ),
+    "AG609": Explanation(
+        Kind.USAGE,
+        "The request's media type is not JSON",
+        "Requests with a body carry Content-Type: application/json, and no Content-Encoding.",
+    ),
+    "AG610": Explanation(
+        Kind.USAGE,
+        "The request has the wrong shape",
+        "A field is missing, unknown, or of the wrong type or length; the message names each. The API's description"
+        " is at /openapi.json.",
+    ),
+    "AG611": Explanation(
+        Kind.USAGE,
+        "No such action",
+        "The number names no action of this agent. Outcomes are taken only for an intent that the guard allowed to"
+        " the same agent.",
+    ),
+    "AG612": Explanation(
+        Kind.USAGE,
+        "The action is closed",
+        "An intent has one outcome: an earlier one stands, or the guard withdrew its yes. Nothing was recorded in its"
+        " place.",
+    ),
+    "AG613": Explanation(
+        Kind.USAGE,
+        "The idempotency key stands for another action",
+        "A key names one action for ever. Sent again with the same tool and arguments it answers as the first time;"
+        " with others it is refused.",
+    ),
+    "AG614": Explanation(
+        Kind.USAGE,
+        "No such endpoint",
+        "The path or the method is not part of the API; /openapi.json describes all of it.",
+    ),
+    "AG615": Explanation(
+        Kind.USAGE,
+        "That is not HTTP",
+        "What came over the agent's socket is no HTTP/1.1 request, or its head is longer than 32 KiB. The connection"
+        " was closed.",
+    ),
+    "AG616": Explanation(
+        Kind.FAILURE,
+        "The agent's socket can't be served",
+        "The Unix socket could not be made at that path, is served by another guard already, or its server did not"
+        " start. No agent was started.",
+    ),
+    "AG617": Explanation(
+        Kind.FAILURE,
+        "The guard can't be reached",
+        "The guard did not answer, not in time, or not in a way that makes sense. That is no permission: do not act.",
+    ),
+    "AG618": Explanation(
+        Kind.USAGE,
+        "No guard's socket is known",
+        "The SDK finds the guard through AGENT_GUARD_SOCKET, which `agent-guard run` sets inside the container.",
+    ),
+    "AG619": Explanation(
+        Kind.FAILURE,
+        "The outcome is not recorded",
+        "The action was allowed and took place, but the guard did not take its outcome. The intent stands in the log"
+        " without one.",
+    ),
 }
