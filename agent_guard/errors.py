@@ -190,6 +190,53 @@ CATALOGUE: dict[str, Explanation] = {
         "The ballot file can't be read",
         "It is not a file written by `vote ... --sign-only`, or was changed since.",
     ),
+    "AG401": Explanation(
+        Kind.FAILURE,
+        "A program that the container needs is missing",
+        "Agents run inside bubblewrap (bwrap), started through setpriv and sh. One of them is not in PATH, so nothing"
+        " was started: the guard never falls back to running an agent without a container.",
+    ),
+    "AG402": Explanation(
+        Kind.FAILURE,
+        "No cgroup that the guard may use",
+        "No cgroup v2 tree is mounted, the guard may not write to its part of it, or the kernel is older than 5.14."
+        " A PID namespace contains an agent without one; freezing is then done by signals and is weaker.",
+    ),
+    "AG403": Explanation(
+        Kind.FAILURE,
+        "The container can't be built",
+        "bubblewrap could not set the container up, so the command was not run. For an ordinary user the usual cause"
+        " is a host that forbids user namespaces.",
+    ),
+    "AG404": Explanation(
+        Kind.USAGE,
+        "A path may not be shown to the agent",
+        "The path is, holds or lies in something that the agent must not reach: the guard's home, keys, credentials,"
+        " system folders, or a socket that gives power over the host. Nothing was started.",
+    ),
+    "AG405": Explanation(
+        Kind.USAGE,
+        "The command can't be found",
+        "The agent's command is not an executable file and is not in PATH. Nothing was started.",
+    ),
+    "AG406": Explanation(
+        Kind.FAILURE,
+        "Something is still alive",
+        "The kill did not end everything the agent started within its time. The agent is NOT dead. The message names"
+        " the processes that live.",
+    ),
+    "AG407": Explanation(
+        Kind.FAILURE,
+        "The container does not contain",
+        "A dummy tree of processes was started in a container, frozen and killed, and something went on running or"
+        " lived. The guard refuses to hold an agent with such a container.",
+    ),
+    "AG408": Explanation(
+        Kind.FAILURE,
+        "The agent can't be frozen",
+        "Not every process of the agent stopped within the limit. The agent must be taken as running; a kill does"
+        " not depend on freezing.",
+    ),
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",
