@@ -29,7 +29,7 @@ import solcx
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / "agent_guard" / "chain" / "artifacts"
 SOLC = ROOT / "scripts" / "solc.js"
-CONTRACTS = ("contracts/interfaces/ICouncil.sol:ICouncil",)
+CONTRACTS = ("contracts/Council.sol:Council",)
 OUTPUTS = ("abi", "evm.bytecode.object", "evm.deployedBytecode", "metadata", "storageLayout")
 IMPORT = re.compile(r"""^\s*import\s[^;]*?["']([^"']+)["']\s*;""", re.MULTILINE)
 
@@ -137,4 +137,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except solcx.exceptions.SolcError as error:  # its text repeats the whole input and output
+        sys.exit("\n".join(entry["formattedMessage"] for entry in error.error_dict or ()) or error.stderr_data)
