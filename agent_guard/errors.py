@@ -237,6 +237,57 @@ CATALOGUE: dict[str, Explanation] = {
         "Not every process of the agent stopped within the limit. The agent must be taken as running; a kill does"
         " not depend on freezing.",
     ),
+    "AG510": Explanation(
+        Kind.FAILURE,
+        "The log can't be opened",
+        "The database file is missing, is no database, or may not be read by this user. Nothing was read or written.",
+    ),
+    "AG511": Explanation(
+        Kind.FAILURE,
+        "Another guard writes this log",
+        "One log has one writer, and another process holds its lock. The lock ends with that process, however it ends."
+        " Nothing was opened; two guards need two keys and two homes.",
+    ),
+    "AG512": Explanation(
+        Kind.FAILURE,
+        "The log is another's",
+        "The database belongs to another operator key, council or chain. One operator has one log under one council;"
+        " mixing two would make both unprovable. Nothing was written.",
+    ),
+    "AG513": Explanation(
+        Kind.FAILURE,
+        "The disk is full",
+        "The log could not be written. What was acknowledged before is safe; what was asked for now was not recorded,"
+        " and the guard allows no further action until it is started again with space.",
+    ),
+    "AG514": Explanation(
+        Kind.FAILURE,
+        "The log is locked by another program",
+        "Something else (a database browser, a backup) kept a lock on the database for longer than the guard waits."
+        " What was asked for was not recorded.",
+    ),
+    "AG515": Explanation(
+        Kind.FAILURE,
+        "The log is damaged",
+        "SQLite finds the database malformed, or an entry that must be there is not. Keep the file as evidence. An"
+        " audit says from which entry on.",
+    ),
+    "AG516": Explanation(
+        Kind.FAILURE,
+        "The log can't be written",
+        "The file, its folder or its file system is read-only for this user. Nothing was recorded.",
+    ),
+    "AG517": Explanation(
+        Kind.FAILURE,
+        "The log's disk failed",
+        "Reading or writing the database failed in a way that SQLite can't name further. What was asked for was not"
+        " acknowledged; it may or may not be there after a restart.",
+    ),
+    "AG518": Explanation(
+        Kind.FAILURE,
+        "Not a log of this version",
+        "The file is a database of another program, or of another version of agent-guard. Nothing was read or written.",
+    ),
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",

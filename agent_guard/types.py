@@ -3,6 +3,7 @@
 Frozen values without behaviour of their own; the numbers of the enums are those of `ICouncil.sol`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
@@ -140,6 +141,19 @@ class Ballot:
     reason: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one endpoint said at one block of all the agents it was asked for, by id.
+
+    `read_at` is the reader's monotonic clock, in seconds, when the answer was complete.
+    """
+
+    endpoint: str
+    block: Block
+    states: Mapping[bytes, AgentState]
+    read_at: float
+
+
 class Decision(Enum):
     """What the guard lets an agent do."""
 
@@ -169,3 +183,12 @@ class Standing:
     block: Block | None
     state: AgentState | None
     stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogIdentity:
+    """Whose log it is: one operator (checksummed address) under one council (checksummed address) on one chain."""
+
+    chain_id: int
+    council: str
+    operator: str

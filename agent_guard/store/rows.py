@@ -1,0 +1,46 @@
+"""The shapes in which a log is written and read, the same for every store. Values without behaviour."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an entry commits to: SHA-256(salt || body) stands in the entry. `body` is canonical JSON (RFC 8785)."""
+
+    salt: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry as it lies in a log.
+
+    `index` counts the log's entries from 0, `counter` those of this agent. `body` is the entry's canonical JSON, `leaf`
+    its RFC 6962 leaf hash (32 bytes) as the writer computed it, `content` None where it was erased.
+    """
+
+    index: int
+    agent: str
+    counter: int
+    kind: str
+    body: bytes
+    leaf: bytes
+    content: Content | None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCheckpoint:
+    """A head that was anchored, with all that is needed to go on from it.
+
+    `frontier` holds the popcount(size) roots of the perfect subtrees, largest first; `note` is a C2SP signed note,
+    `signature` the operator's EIP-712 signature of the head (65 bytes), `tx` the hash of the transaction that
+    anchored it, None if it was found on chain after a crash.
+    """
+
+    size: int
+    frontier: tuple[bytes, ...]
+    root: bytes
+    note: str
+    signature: bytes
+    tx: str | None

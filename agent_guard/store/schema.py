@@ -1,0 +1,108 @@
+"""The database's tables, and the check that a file holds them.
+
+Entries are append-only: triggers refuse UPDATE and DELETE, so that a mistake in a program (or in an administrator's
+shell) can't rewrite history unnoticed. Who holds the file can drop the triggers; against him stands the chain.
+Content lies apart from its entry, so that it can be erased while every proof still holds.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from agent_guard.errors import GuardError
+from agent_guard.types import LogIdentity
+
+VERSION = 1
+APPLICATION_ID = 0x41474C47  # "AGLG", so that file(1) and we know the file
+
+_TABLES = [
+    """
+CREATE TABLE log (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  chain_id INTEGER NOT NULL, council TEXT NOT NULL, operator TEXT NOT NULL
+) STRICT""",
+    """
+CREATE TABLE entry (
+  leaf_index INTEGER PRIMARY KEY,
+  agent TEXT NOT NULL, counter INTEGER NOT NULL, kind TEXT NOT NULL,
+  body BLOB NOT NULL, leaf BLOB NOT NULL CHECK (length(leaf) = 32),
+  UNIQUE (agent, counter)
+) STRICT""",
+    """
+CREATE TABLE content (leaf_index INTEGER PRIMARY KEY, salt BLOB NOT NULL, body BLOB NOT NULL) STRICT""",
+    """
+CREATE TABLE idempotency (
+  agent TEXT NOT NULL, key TEXT NOT NULL, leaf_index INTEGER NOT NULL, PRIMARY KEY (agent, key)
+) STRICT, WITHOUT ROWID""",
+    """
+CREATE TABLE checkpoint (
+  size INTEGER PRIMARY KEY, frontier BLOB NOT NULL, root BLOB NOT NULL CHECK (length(root) = 32),
+  note TEXT NOT NULL, signature BLOB NOT NULL, tx TEXT
+) STRICT""",
+]
+
+
+def _refuse(table: str, change: str) -> str:
+    return (
+        f"CREATE TRIGGER {table}_{change.split()[0].lower()} BEFORE {change} ON {table}"
+        f" BEGIN SELECT raise(ABORT, '{table} is append-only'); END"
+    )
+
+
+_TRIGGERS = [
+    _refuse(table, change)
+    for table, change in [
+        ("log", "UPDATE"),
+        ("log", "DELETE"),
+        ("entry", "UPDATE"),
+        ("entry", "DELETE"),
+        ("content", "UPDATE"),
+        ("checkpoint", "UPDATE OF size, frontier, root"),
+        ("checkpoint", "DELETE"),
+    ]
+]
+
+
+def create(connection: sqlite3.Connection, identity: LogIdentity) -> None:
+    """Makes the tables and writes whose log it is, all or nothing; does nothing to a database that has them."""
+    if _version(connection) != 0 or _has_tables(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in _TABLES + _TRIGGERS:
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO log VALUES (1, ?, ?, ?)", (identity.chain_id, identity.council, identity.operator)
+    )
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises `GuardError` AG518 unless the database is a log of the version that this program knows."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = _version(connection)
+    if application == APPLICATION_ID and version == VERSION:
+        return
+    what = (
+        f"a log of version {version}; this program knows version {VERSION}"
+        if application == APPLICATION_ID
+        else "a database, but not a log of agent-guard"
+    )
+    raise GuardError(
+        "AG518",
+        f"{path} is {what}. Nothing was read or written.",
+        "Check the path, or use the agent-guard release that wrote it.",
+    )
+
+
+def identity_of(connection: sqlite3.Connection) -> LogIdentity:
+    """Whose log the database says it is."""
+    return LogIdentity(*connection.execute("SELECT chain_id, council, operator FROM log").fetchone())
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is not None
