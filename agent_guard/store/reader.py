@@ -18,7 +18,7 @@ from agent_guard.types import LogIdentity
 
 # CAST: a forged file may hold other types than the schema says; what is no blob must not reach a hash function.
 _ROWS = """
-SELECT e.leaf_index, CAST(e.agent AS TEXT), e.counter, CAST(e.kind AS TEXT), CAST(e.body AS BLOB),
+SELECT e.leaf_index, CAST(e.agent AS BLOB), e.counter, CAST(e.kind AS TEXT), CAST(e.body AS BLOB),
        CAST(e.leaf AS BLOB), CAST(c.salt AS BLOB), CAST(c.body AS BLOB)
 FROM entry AS e LEFT JOIN content AS c USING (leaf_index)
 """
@@ -79,17 +79,17 @@ class Reader:
         """One more than the highest index: the number of entries, if none is missing."""
         return int(self._one("SELECT coalesce(max(leaf_index), -1) + 1 FROM entry")[0])
 
-    def counters(self) -> dict[str, int]:
+    def counters(self) -> dict[bytes, int]:
         """For each agent the counter of its next entry."""
         return dict(self._all(_COUNTERS))
 
-    def rows(self, start: int = 0, end: int | None = None, agent: str | None = None) -> Iterator[Row]:
+    def rows(self, start: int = 0, end: int | None = None, agent: bytes | None = None) -> Iterator[Row]:
         """The rows from index `start` to `end` - 1 (None: to the last), of one agent or of all, in order."""
         wanted = "WHERE e.leaf_index >= ? AND e.leaf_index < ?" + (" AND e.agent = ?" if agent else "")
         values = [start, 2**63 - 1 if end is None else end] + ([agent] if agent else [])
         yield from map(_to_row, self._all(f"{_ROWS} {wanted} ORDER BY e.leaf_index", *values))
 
-    def last_rows(self, count: int, agent: str | None = None) -> list[Row]:
+    def last_rows(self, count: int, agent: bytes | None = None) -> list[Row]:
         """The newest `count` rows, of one agent or of all, oldest first."""
         wanted = "WHERE e.agent = ? ORDER BY e.counter" if agent else "ORDER BY e.leaf_index"
         values = [agent, count] if agent else [count]
@@ -118,7 +118,7 @@ class Reader:
                 "Keep the file as evidence, restore a copy, and compare it with: agent-guard audit",
             )
 
-    def index_of_key(self, agent: str, key: str) -> int | None:
+    def index_of_key(self, agent: bytes, key: str) -> int | None:
         """The index of the entry that an agent recorded under an idempotency key."""
         found = self._one("SELECT leaf_index FROM idempotency WHERE agent = ? AND key = ?", agent, key)
         return int(found[0]) if found else None

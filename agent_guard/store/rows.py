@@ -15,12 +15,13 @@ class Content:
 class Row:
     """One entry as it lies in a log.
 
-    `index` counts the log's entries from 0, `counter` those of this agent. `body` is the entry's canonical JSON, `leaf`
-    its RFC 6962 leaf hash (32 bytes) as the writer computed it, `content` None where it was erased.
+    `index` counts the log's entries from 0, `counter` those of this agent (a 32-byte id). `body` is the entry's
+    canonical JSON, `leaf` its RFC 6962 leaf hash (32 bytes) as the writer computed it, `content` None where it was
+    erased.
     """
 
     index: int
-    agent: str
+    agent: bytes
     counter: int
     kind: str
     body: bytes

@@ -23,7 +23,7 @@ CREATE TABLE log (
     """
 CREATE TABLE entry (
   leaf_index INTEGER PRIMARY KEY,
-  agent TEXT NOT NULL, counter INTEGER NOT NULL, kind TEXT NOT NULL,
+  agent BLOB NOT NULL CHECK (length(agent) = 32), counter INTEGER NOT NULL, kind TEXT NOT NULL,
   body BLOB NOT NULL, leaf BLOB NOT NULL CHECK (length(leaf) = 32),
   UNIQUE (agent, counter)
 ) STRICT""",
@@ -31,7 +31,7 @@ CREATE TABLE entry (
 CREATE TABLE content (leaf_index INTEGER PRIMARY KEY, salt BLOB NOT NULL, body BLOB NOT NULL) STRICT""",
     """
 CREATE TABLE idempotency (
-  agent TEXT NOT NULL, key TEXT NOT NULL, leaf_index INTEGER NOT NULL, PRIMARY KEY (agent, key)
+  agent BLOB NOT NULL, key TEXT NOT NULL, leaf_index INTEGER NOT NULL, PRIMARY KEY (agent, key)
 ) STRICT, WITHOUT ROWID""",
     """
 CREATE TABLE checkpoint (

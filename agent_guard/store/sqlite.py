@@ -130,7 +130,7 @@ class Store:
                 raise
 
 
-def _entry_values(row: Row) -> tuple[int, str, int, str, bytes, bytes]:
+def _entry_values(row: Row) -> tuple[int, bytes, int, str, bytes, bytes]:
     return row.index, row.agent, row.counter, row.kind, row.body, row.leaf
 
 

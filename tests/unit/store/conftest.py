@@ -10,10 +10,11 @@ import pytest
 from agent_guard.store import Content, Row, Store
 from agent_guard.types import LogIdentity
 
+WALKER, OTHER = b"w" * 32, b"o" * 32
 IDENTITY = LogIdentity(31337, "0x" + "Aa" * 20, "0x" + "Bb" * 20)
 
 
-def make_row(index: int, agent: str = "walker", counter: int | None = None, key: str | None = None) -> Row:
+def make_row(index: int, agent: bytes = WALKER, counter: int | None = None, key: str | None = None) -> Row:
     body = b'{"index":%d}' % index
     leaf = hashlib.sha256(b"\0" + body).digest()
     content = Content(index.to_bytes(32, "big"), b'{"n":%d}' % index)

@@ -17,23 +17,24 @@ from agent_guard.errors import GuardError
 from agent_guard.store import Row, SavedCheckpoint, Store, sqlite
 from agent_guard.types import LogIdentity
 
+WALKER, OTHER = b"w" * 32, b"o" * 32
 pytestmark = pytest.mark.unit
 MakeRow = Callable[..., Row]
 
 
 def test_appended_rows_are_read_back_as_they_were(store: Store, row: MakeRow) -> None:
-    rows = [row(0), row(1, agent="other", counter=0), row(2, counter=1)]
+    rows = [row(0), row(1, agent=OTHER, counter=0), row(2, counter=1)]
     store.append(rows[:2])
     store.append(rows[2:])
     with store.reader() as reader:
         assert list(reader.rows()) == rows
-        assert list(reader.rows(agent="walker")) == [rows[0], rows[2]]
+        assert list(reader.rows(agent=WALKER)) == [rows[0], rows[2]]
         assert list(reader.rows(1, 2)) == [rows[1]]
         assert reader.last_rows(2) == rows[1:]
-        assert reader.last_rows(1, agent="other") == [rows[1]]
+        assert reader.last_rows(1, agent=OTHER) == [rows[1]]
         assert reader.row(1) == rows[1]
         assert reader.row(3) is None
-        assert (reader.size(), reader.counters()) == (3, {"walker": 2, "other": 1})
+        assert (reader.size(), reader.counters()) == (3, {WALKER: 2, OTHER: 1})
         assert list(reader.leaves(1, 3)) == [rows[1].leaf, rows[2].leaf]
 
 
@@ -102,10 +103,10 @@ def test_content_can_be_erased_and_its_entry_stays(
 
 
 def test_idempotency_key_leads_to_its_entry_for_its_agent_only(store: Store, row: MakeRow) -> None:
-    store.append([row(0), row(1, agent="other", counter=0, key="k")])
+    store.append([row(0), row(1, agent=OTHER, counter=0, key="k")])
     with store.reader() as reader:
-        assert reader.index_of_key("other", "k") == 1
-        assert reader.index_of_key("walker", "k") is None
+        assert reader.index_of_key(OTHER, "k") == 1
+        assert reader.index_of_key(WALKER, "k") is None
 
 
 def test_checkpoint_saved_again_keeps_its_root_and_takes_the_new_transaction(store: Store) -> None:
@@ -159,7 +160,7 @@ def test_second_writer_in_another_process_is_refused_until_the_first_ends(
 
 
 @pytest.mark.parametrize(
-    "other", [{"chain_id": 1}, {"council": "0x" + "Cc" * 20}, {"operator": "0x" + "Dd" * 20}]
+    OTHER, [{"chain_id": 1}, {"council": "0x" + "Cc" * 20}, {"operator": "0x" + "Dd" * 20}]
 )
 def test_log_of_another_identity_is_refused_and_stays_unlocked(
     path: Path, identity: LogIdentity, other: dict[str, object]
@@ -237,8 +238,7 @@ def test_corrupt_page_is_named_and_what_stands_before_it_is_read(
 ) -> None:
     with Store(path, identity) as store:
         store.append([row(index) for index in range(2000)])
-        pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    damage(path, pages // 2)
+    damage(path, path.read_bytes().index(b'{"index":1000}') // 4096)
     with sqlite.Reader(path) as reader:
         rows = reader.rows()
         assert next(rows) == row(0)
@@ -388,4 +388,4 @@ def test_columns_of_another_type_reach_nobody_as_such(
     with store.reader() as reader:
         found = reader.row(0)
     assert found is not None
-    assert (found.agent, found.kind, found.body, found.leaf) == ("a1", "7", b"text", b"12")
+    assert (found.agent, found.kind, found.body, found.leaf) == (b"a1", "7", b"text", b"12")
