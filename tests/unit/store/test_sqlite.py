@@ -160,7 +160,7 @@ def test_second_writer_in_another_process_is_refused_until_the_first_ends(
 
 
 @pytest.mark.parametrize(
-    OTHER, [{"chain_id": 1}, {"council": "0x" + "Cc" * 20}, {"operator": "0x" + "Dd" * 20}]
+    "other", [{"chain_id": 1}, {"council": "0x" + "Cc" * 20}, {"operator": "0x" + "Dd" * 20}]
 )
 def test_log_of_another_identity_is_refused_and_stays_unlocked(
     path: Path, identity: LogIdentity, other: dict[str, object]
