@@ -86,17 +86,16 @@ class Anvil:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        self._await_listening()
+        self._await_listening(self._process)
 
-    def _await_listening(self) -> None:
-        assert self._process is not None
+    def _await_listening(self, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                said = (self._process.stderr.read() if self._process.stderr else b"").decode(errors="replace")
+            if process.poll() is not None:
+                said = (process.stderr.read() if process.stderr else b"").decode(errors="replace")
                 raise GuardError(
                     "AG207",
-                    f"Anvil ended at once (exit {self._process.returncode}): {said.strip()[:300] or 'it said nothing'}.",
+                    f"Anvil ended at once with exit code {process.returncode}: {said.strip()[:300]}",
                     "Try it by hand: anvil --version",
                 )
             if _listens(self.port):

@@ -1,0 +1,107 @@
+"""The program `agent-guard`: its commands, and the one way out for errors.
+
+Command modules import what is heavy (web3, FastAPI) only when they run, so that --help answers at once.
+"""
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from agent_guard import __version__
+from agent_guard.cli.output import Output
+from agent_guard.errors import CATALOGUE, GuardError, Kind
+
+app = typer.Typer(
+    name="agent-guard",
+    help="An off-switch for AI agents that no agent can reach and no single person can take away.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        Output().result({}, *_lines(f"agent-guard {__version__}"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("help")
+def explain(
+    code: Annotated[str, typer.Argument(metavar="AGnnn", help="The code of an error.")],
+) -> None:
+    """Explain an error's code."""
+    from agent_guard.cli.output import Facts, Line
+
+    entry = CATALOGUE.get(code.upper())
+    if entry is None:
+        raise GuardError("AG101", f"There is no error {code!r}.", "Codes look like AG201.")
+    payload = {
+        "code": code.upper(),
+        "kind": entry.kind.name.lower(),
+        "title": entry.title,
+        "text": entry.text,
+    }
+    Output().result(
+        payload,
+        Line(f"{code.upper()}  {entry.title}"),
+        Line(entry.text),
+        Facts([("exit code", f"{entry.kind.value} ({entry.kind.name.lower()})")]),
+    )
+
+
+def run() -> None:
+    """Entry point: runs the command and turns whatever it raises into one error and its exit code."""
+    out = Output(as_json="--json" in sys.argv)
+    try:
+        code = app(standalone_mode=False)
+    except GuardError as error:
+        out.error(error)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = Kind.INTERRUPTED.value
+    except BrokenPipeError:
+        # Whoever read our output went away; what is left of it has nowhere to go.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        code = 0
+    except Exception as error:  # noqa: BLE001 - the last resort of the program: nothing runs on after it
+        code = _unexpected(out, error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unexpected(out: Output, error: Exception) -> int:
+    """Usage errors of the command line become AG101, anything nobody foresaw AG100."""
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        failure = GuardError(
+            "AG101", f"{error.format_message()} Nothing was done.", "See --help of the command."
+        )
+    else:
+        if "AGENT_GUARD_DEBUG" in os.environ:
+            traceback.print_exc()
+        failure = GuardError(
+            "AG100",
+            f"{type(error).__name__}: {error}.",
+            "Run again with AGENT_GUARD_DEBUG=1 and report what it prints.",
+        )
+    out.error(failure)
+    return failure.exit_code
+
+
+def _lines(*lines: str):  # type: ignore[no-untyped-def]
+    from agent_guard.cli.output import Line
+
+    return [Line(line) for line in lines]

@@ -1,0 +1,192 @@
+"""The one place where text leaves the program.
+
+Results go to stdout, narration to stderr. With --json a result is one JSON object; on a terminal it is aligned, with
+short hashes and relative times; piped it is aligned without colour, with full hashes and ISO times. Whatever came from
+outside is cleaned here, so that one entry of an agent can't forge a row or drive the terminal.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from agent_guard import text
+from agent_guard.errors import GuardError
+
+RED, GREEN, YELLOW, DIM, BOLD = "red", "green", "yellow", "dim", "bold"
+
+
+@dataclass(frozen=True, slots=True)
+class Hash:
+    """A hash or an address, shown short on a terminal."""
+
+    value: bytes | str
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Unix seconds, shown as "3 min ago" on a terminal and in ISO 8601 elsewhere; 0 is shown as "-"."""
+
+    unix: float
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word with a colour beside it; the word alone says everything."""
+
+    value: str
+    style: str
+
+
+Cell = str | int | float | bool | None | Hash | Time | Word
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Labels and values, one pair a line."""
+
+    rows: Sequence[tuple[str, Cell]]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns and rows; `empty` is said when there are no rows."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    empty: str = "Nothing to show."
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of its own, such as a verdict."""
+
+    value: Cell
+
+
+Block = Facts | Table | Line
+
+
+class Output:
+    """Where a command's words go.
+
+    Args:
+        as_json: results and errors as JSON, narration silent.
+    """
+
+    def __init__(
+        self, as_json: bool = False, stdout: TextIO | None = None, stderr: TextIO | None = None
+    ) -> None:
+        self.as_json = as_json
+        self.stdout = stdout or sys.stdout
+        self.stderr = stderr or sys.stderr
+        self.terminal = self.stdout.isatty()
+
+    def result(self, payload: Mapping[str, Any], *blocks: Block) -> None:
+        """The result: `payload` with --json, else the blocks."""
+        if self.as_json:
+            self._json(payload)
+            return
+        for block in blocks:
+            self._block(block)
+        self.stdout.flush()
+
+    def event(self, payload: Mapping[str, Any], *blocks: Block) -> None:
+        """One of many results, such as a log line or a step of `run`: one JSON object a line with --json."""
+        if self.as_json:
+            self._json(payload, indent=None)
+        else:
+            for block in blocks:
+                self._block(block)
+        self.stdout.flush()
+
+    def narrate(self, message: str) -> None:
+        """What happens meanwhile, on stderr; nothing with --json."""
+        if not self.as_json:
+            print(text.clean(message), file=self.stderr, flush=True)  # noqa: T201
+
+    def error(self, error: GuardError) -> None:
+        """An error: what failed and why, what did not happen, what to do; on stderr, or as JSON on stdout."""
+        if self.as_json:
+            self._json(error.as_dict())
+            return
+        head = self._painted(f"error {error.code}", RED, self.stderr)
+        print(f"{head}: {text.clean(error.message)}", file=self.stderr)  # noqa: T201
+        print(f"  {text.clean(error.remedy)}", file=self.stderr)  # noqa: T201
+        print(f"  more: agent-guard help {error.code}", file=self.stderr, flush=True)  # noqa: T201
+
+    @contextmanager
+    def progress(self, label: str, total: int | None) -> Iterator[Any]:
+        """Yields `advance(done)`; draws a bar on a terminal when it takes longer than half a second."""
+        if self.as_json or not self.stderr.isatty():
+            yield lambda done: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        started = time.monotonic()
+        with Progress(console=Console(file=self.stderr), transient=True, disable=False) as bar:
+            task = bar.add_task(text.clean(label), total=total, visible=False)
+
+            def advance(done: int) -> None:
+                bar.update(task, completed=done, visible=time.monotonic() - started > 0.5)
+
+            yield advance
+
+    def _json(self, payload: Mapping[str, Any], indent: int | None = 2) -> None:
+        # JSON escapes control characters itself; ensure_ascii takes care of all others that could mislead.
+        print(json.dumps(payload, indent=indent, ensure_ascii=True), file=self.stdout)  # noqa: T201
+
+    def _block(self, block: Block) -> None:
+        if isinstance(block, Line):
+            self._print(self._cell(block.value))
+        elif isinstance(block, Facts):
+            self._columns([(label, value) for label, value in block.rows])
+        elif block.rows:
+            header = [Word(name, BOLD) for name in block.columns]
+            self._columns([header, *block.rows])
+        else:
+            self._print(block.empty)
+
+    def _columns(self, rows: Sequence[Sequence[Cell]]) -> None:
+        from rich.cells import cell_len
+
+        plain = [[self._plain(cell) for cell in row] for row in rows]
+        widths = [max(map(cell_len, column)) for column in zip(*plain, strict=True)]
+        for row, words in zip(rows, plain, strict=True):
+            padded = [
+                self._painted(word, cell.style if isinstance(cell, Word) else "", self.stdout)
+                + " " * (width - cell_len(word))
+                for cell, word, width in zip(row, words, widths, strict=True)
+            ]
+            self._print("  ".join(padded).rstrip())
+
+    def _cell(self, cell: Cell) -> str:
+        return self._painted(self._plain(cell), cell.style if isinstance(cell, Word) else "", self.stdout)
+
+    def _plain(self, cell: Cell) -> str:
+        if cell is None:
+            return "-"
+        if isinstance(cell, bool):
+            return "yes" if cell else "no"
+        if isinstance(cell, Hash):
+            whole = cell.value if isinstance(cell.value, str) else "0x" + cell.value.hex()
+            return text.shorten(whole) if self.terminal else text.clean(whole)
+        if isinstance(cell, Time):
+            if not cell.unix:
+                return "-"
+            return text.ago(time.time() - cell.unix) if self.terminal else text.iso(cell.unix)
+        return text.clean(cell.value if isinstance(cell, Word) else str(cell))
+
+    def _painted(self, word: str, style: str, stream: TextIO) -> str:
+        codes = {RED: "31", GREEN: "32", YELLOW: "33", DIM: "2", BOLD: "1"}
+        if style not in codes or not stream.isatty() or "NO_COLOR" in os.environ:
+            return word
+        return f"\x1b[{codes[style]}m{word}\x1b[0m"
+
+    def _print(self, line: str) -> None:
+        print(line, file=self.stdout)  # noqa: T201

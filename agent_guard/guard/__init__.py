@@ -1,0 +1,1 @@
+"""The guard, the kill path: watches the chain, decides, freezes, kills. Imports no CLI, web framework or database."""

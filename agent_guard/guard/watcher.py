@@ -1,0 +1,129 @@
+"""Watches the chain and says, again and again, where each agent stands.
+
+One thread reads (on a new block's notice, and at the latest after `poll` seconds), decides for each agent, and hands
+the standings on. Whatever fails unexpectedly here halts: an exception is no reason to let an agent run on.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from agent_guard.errors import GuardError
+from agent_guard.guard.verdict import Clock, Limits, Memory, Reading, decide, remember
+from agent_guard.types import FLEET, Decision, Sighting, Standing, Verdict
+
+logger = logging.getLogger(__name__)
+
+ReadAll = Callable[[], tuple[list[Sighting], list[GuardError]]]
+
+
+def now() -> Clock:
+    return Clock(monotonic=time.monotonic(), unix=time.time())
+
+
+class Watcher:
+    """Keeps the standing of every agent it watches.
+
+    Args:
+        agents: ids by name.
+        read: one reading from all endpoints (`ChainView.read`).
+        limits: the bounds in force.
+        poll: seconds between two readings, at the most.
+        apply: called after each reading with every standing; freezes and kills (`Supervisor.apply`).
+    """
+
+    def __init__(
+        self,
+        agents: Mapping[str, bytes],
+        read: ReadAll,
+        limits: Limits,
+        poll: float,
+        apply: Callable[[Standing], None],
+        clock: Callable[[], Clock] = now,
+    ) -> None:
+        self._agents = dict(agents)
+        self._read = read
+        self._limits = limits
+        self._poll = poll
+        self._apply = apply
+        self._clock = clock
+        self._latest: dict[str, Sighting] = {}  # by endpoint; only the watching thread writes
+        self._memories = {name: Memory() for name in agents}
+        self._standings = {name: _unwatched(name) for name in agents}
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    def standing(self, agent: str) -> Standing:
+        """The latest standing; any thread may ask."""
+        return self._standings[agent]
+
+    def poke(self) -> None:
+        """Read now; any thread may ask."""
+        self._wake.set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the watching; what is under guard must be dead by then."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10.0)
+
+    def look(self) -> None:
+        """One reading and its consequences. Also called once before an agent starts, without the thread."""
+        sightings, failures = self._read()
+        for failure in failures:
+            logger.debug("%s", failure.message)
+        self._latest.update({sighting.endpoint: sighting for sighting in sightings})
+        clock = self._clock()
+        for name in self._agents:
+            self._settle(self._judge(name, clock))
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - what can't be foreseen halts every agent
+                self._halt_all(error)
+            self._wake.wait(self._poll)
+            self._wake.clear()
+
+    def _judge(self, name: str, clock: Clock) -> Standing:
+        readings = self._readings(self._agents[name])
+        memory = remember(self._memories[name], readings, clock, self._limits)
+        self._memories[name] = memory
+        newest = max(readings, key=lambda reading: reading.block.number, default=None)
+        return Standing(
+            agent=name,
+            verdict=decide(readings, memory, clock, self._limits),
+            block=newest.block if newest else None,
+            state=newest.agent if newest else None,
+        )
+
+    def _readings(self, agent: bytes) -> Sequence[Reading]:
+        return [
+            Reading(seen.endpoint, seen.block, seen.states[agent], seen.states[FLEET], seen.read_at)
+            for seen in self._latest.values()
+        ]
+
+    def _settle(self, standing: Standing) -> None:
+        # First what the gate sees, then the agent: no action may be allowed while the kill is under way.
+        self._standings[standing.agent] = standing
+        self._apply(standing)
+
+    def _halt_all(self, error: Exception) -> None:
+        logger.error("the guard failed (%s: %s); halting", type(error).__name__, error)
+        for name, before in self._standings.items():
+            verdict = Verdict(Decision.HALT, f"the guard failed: {type(error).__name__}: {error}")
+            try:
+                self._settle(Standing(name, verdict, before.block, before.state))
+            except Exception as again:  # noqa: BLE001 - tried again at the next poll, which halts again
+                logger.error("could not halt %s (%s: %s); trying again", name, type(again).__name__, again)
+
+
+def _unwatched(name: str) -> Standing:
+    return Standing(name, Verdict(Decision.FREEZE, "the chain was never read"), None, None)
