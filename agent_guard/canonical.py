@@ -1,0 +1,118 @@
+"""JSON in its one canonical form, RFC 8785 (JCS): the bytes that are hashed.
+
+Guarantees: equal values have equal bytes, and `decode` takes nothing but those bytes, so that no two texts of one value
+can pass for each other. Everything encoded decodes again. Trusts nobody: both functions may be given what an agent
+wrote; what they refuse they refuse with `NotCanonical` alone.
+
+Narrower than RFC 8785 where readers differ: no integer beyond 2^53 - 1 (nor a float that prints as one), at most
+`MAX_DEPTH` nested arrays and objects.
+"""
+
+import json
+from collections.abc import Iterable
+from math import isfinite
+from typing import Any, NoReturn
+
+import rfc8785
+
+MAX_DEPTH = 64
+MAX_INTEGER = 2**53 - 1
+"""The largest integer that every JSON reader keeps exact (RFC 8785 section 3.2.2.3, RFC 7493 section 2.2)."""
+
+
+class NotCanonical(ValueError):  # noqa: N818 - what it is, said of the bytes
+    """Bytes that are not canonical JSON, or a value that has no canonical JSON."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise NotCanonical(f"{name} is not JSON")
+
+
+_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_fast = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+).encode
+
+
+def encode(value: Any) -> bytes:
+    """The canonical UTF-8 bytes of None, bools, ints, floats, strings, lists (or tuples) and dicts with string keys.
+
+    Raises `NotCanonical` for any other type (subclasses and enums too), NaN, infinities, integers beyond
+    `MAX_INTEGER`, lone surrogates and nesting beyond `MAX_DEPTH`.
+    """
+    try:
+        # The standard library's encoder in C writes the same bytes where there is no float to print and where sorting
+        # by code point is sorting by UTF-16 unit. It is ten times as fast.
+        return _fast(value).encode() if _is_plain(value, 0) else rfc8785.dumps(value)
+    except (UnicodeEncodeError, rfc8785.CanonicalizationError) as error:
+        raise NotCanonical("a string holds a lone surrogate") from error
+
+
+def decode(data: bytes) -> Any:
+    """The value of canonical bytes.
+
+    Raises `NotCanonical` for all else: other spellings, doubled keys, spaces, text that is not UTF-8 or not JSON, and
+    whatever `encode` refuses.
+    """
+    try:
+        value = _parse(data.decode())
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # not UTF-8, not JSON, digits without end, brackets without end
+        raise NotCanonical(f"not JSON in UTF-8: {error}") from error
+    if encode(value) != data:
+        raise NotCanonical(
+            "JSON, but not in canonical form: keys sorted and given once, no spaces, shortest numbers"
+        )
+    return value
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Raises `NotCanonical` for what can't be encoded; says whether there are only ASCII keys and no floats."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        _check_integer(value)
+        return True
+    if kind is float:
+        _check_float(value)
+        return False
+    if depth == MAX_DEPTH:
+        raise NotCanonical(f"nested more than {MAX_DEPTH} deep")
+    if kind is dict:
+        return _is_plain_dict(value, depth + 1)
+    if kind is list or kind is tuple:
+        return _is_plain_array(value, depth + 1)
+    raise NotCanonical(f"a {kind.__name__} is not JSON")
+
+
+def _is_plain_array(value: Iterable[Any], depth: int) -> bool:
+    plain = True
+    for item in value:
+        if not _is_plain(item, depth):
+            plain = False
+    return plain
+
+
+def _is_plain_dict(value: dict[Any, Any], depth: int) -> bool:
+    plain = True
+    for key, item in value.items():
+        if type(key) is not str:
+            raise NotCanonical("an object's key is not a string")
+        if not _is_plain(item, depth) or not key.isascii():
+            plain = False
+    return plain
+
+
+def _check_integer(value: int) -> None:
+    if not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise NotCanonical("an integer beyond 2^53 - 1: write it as a string")
+
+
+def _check_float(value: float) -> None:
+    if not isfinite(value):
+        raise NotCanonical("NaN and infinities are not JSON")
+    if MAX_INTEGER < abs(value) < 1e21:  # printed without an exponent (ECMA-262), so read back as an integer
+        raise NotCanonical("a float that prints as an integer beyond 2^53 - 1: write it as a string")
