@@ -1,0 +1,120 @@
+"""Processes as /proc shows them, and stopping a whole tree of them by signals.
+
+Guarantees: a signal reaches only the process that was seen (pid and start time, through a pidfd), never one that took
+over its pid. Trusts /proc. Inside a PID namespace the tree below its init is complete: an orphan's new parent is that
+init (pid_namespaces(7)). Source of the fields: proc_pid_stat(5).
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_STANDING = frozenset("TtZXx")  # stopped, stopped by a tracer, zombie, dead
+_RESTING = _STANDING | {"D"}  # D: in the kernel with our SIGSTOP pending; it won't come back to its own code
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """`started` in clock ticks since boot; `state` is the letter of proc_pid_stat(5), of the main thread."""
+
+    pid: int
+    parent: int
+    session: int
+    started: int
+    state: str
+
+
+def parse_stat(text: str) -> Process:
+    """Parse /proc/PID/stat. The command's name may hold spaces, newlines and brackets: the last one closes it."""
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    return Process(
+        pid=int(head.split(" ", 1)[0]),
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        started=int(fields[19]),
+        state=fields[0],
+    )
+
+
+def read_process(pid: int) -> Process | None:
+    """The process with that pid, or None if there is none."""
+    return _read(_PROC / str(pid) / "stat")
+
+
+def read_tree(root: int) -> list[Process]:
+    """The process `root`, all below it, and all of its session, as one look at /proc shows them."""
+    everyone = [read_process(int(path.name)) for path in _PROC.iterdir() if path.name.isdecimal()]
+    return select_tree([process for process in everyone if process is not None], root)
+
+
+def select_tree(everyone: Iterable[Process], root: int) -> list[Process]:
+    """Those of `everyone` that are `root`, below it, or of its session; ordered by pid."""
+    children: dict[int, list[Process]] = {}
+    found = {}
+    for process in everyone:
+        children.setdefault(process.parent, []).append(process)
+        if root in (process.pid, process.session):
+            found[process.pid] = process
+    waiting = list(found.values())
+    while waiting:
+        for child in children.get(waiting.pop().pid, ()):
+            if child.pid not in found:
+                found[child.pid] = child
+                waiting.append(child)
+    return [found[pid] for pid in sorted(found)]
+
+
+def send(process: Process, signum: signal.Signals) -> None:
+    """Send a signal to exactly this process; nothing happens if it is gone or another user's."""
+    with suppress(ProcessLookupError, PermissionError):
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            now = read_process(process.pid)
+            if now is not None and now.started == process.started:
+                signal.pidfd_send_signal(pidfd, signum)
+        finally:
+            os.close(pidfd)
+
+
+def stop_tree(root: int, timeout: float, clock: Callable[[], float] = time.monotonic) -> bool:
+    """SIGSTOP everything in the tree, again and again until two looks in a row find all at rest and nobody new.
+
+    False if something new kept coming for `timeout` seconds. Weaker than a frozen cgroup: a process may have arranged
+    beforehand for a SIGCONT to itself (a timer, say), so whoever wants it to stay stopped calls this again.
+    """
+    deadline = clock() + timeout
+    before: list[tuple[int, int]] | None = None
+    while True:
+        tree = read_tree(root)
+        for process in tree:
+            if process.state not in _STANDING:
+                send(process, signal.SIGSTOP)
+        now = [(process.pid, process.started) for process in tree]
+        rests = all(_rests(process.pid) for process in tree)
+        if rests and now == before:
+            return True
+        before = now if rests else None
+        if clock() >= deadline:
+            return False
+
+
+def _rests(pid: int) -> bool:
+    """Whether no thread runs: the main thread may have ended while others go on."""
+    try:
+        threads = [_read(path / "stat") for path in (_PROC / str(pid) / "task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return all(thread is None or thread.state in _RESTING for thread in threads)
+
+
+def _read(path: Path) -> Process | None:
+    try:
+        return parse_stat(path.read_text(errors="replace"))
+    except (FileNotFoundError, ProcessLookupError):
+        return None
