@@ -288,6 +288,24 @@ CATALOGUE: dict[str, Explanation] = {
         "Not a log of this version",
         "The file is a database of another program, or of another version of agent-guard. Nothing was read or written.",
     ),
+    "AG520": Explanation(
+        Kind.FAILURE,
+        "Too much waits for the disk",
+        "The recorder's queue is full, so that memory stays bounded. What was asked for was not recorded, and so must"
+        " not happen. Trying again a moment later is safe.",
+    ),
+    "AG521": Explanation(
+        Kind.FAILURE,
+        "Nothing more is recorded",
+        "The recorder was closed, or an earlier failure of the log's store stopped it for good: a guard that can't"
+        " record allows nothing. Stopping an agent does not depend on it.",
+    ),
+    "AG523": Explanation(
+        Kind.USAGE,
+        "This can't be recorded",
+        "The content is not JSON that every reader understands alike, or the entry's fields are out of range. Nothing"
+        " was recorded.",
+    ),
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",
@@ -334,7 +352,7 @@ CATALOGUE: dict[str, Explanation] = {
         Kind.USAGE,
         "The request's body is not acceptable JSON",
         "The API takes one JSON object in UTF-8: no NaN or Infinity, no integer beyond 2^53-1, no key twice in an"
-        " object, no lone surrogate, at most 32 levels deep. What two programs may read in two ways can't be evidence.",
+        " object, no lone surrogate, at most 64 levels deep. What two programs may read in two ways can't be evidence.",
     ),
     "AG609": Explanation(
         Kind.USAGE,

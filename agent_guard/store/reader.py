@@ -140,16 +140,8 @@ class Reader:
             return self._connection.execute(query, values).fetchone()
 
     def _all(self, query: str, *values: object) -> Iterator[Any]:
-        cursor = self._connection.cursor()
         with translated(self.path, "read the log"):
-            cursor.execute(query, values)
-        while True:
-            # Translated around each fetch, not around the yield, which would catch the caller's errors as well.
-            with translated(self.path, "read the log"):
-                batch = cursor.fetchmany(1024)
-            if not batch:
-                return
-            yield from batch
+            yield from self._connection.execute(query, values)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

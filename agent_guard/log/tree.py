@@ -1,0 +1,28 @@
+"""The log's tree, rebuilt from what the store holds.
+
+Trusts the store: this is the guard's own view of its own log. An auditor derives every leaf anew (`agent_guard.audit`).
+"""
+
+from agent_guard.merkle import Frontier
+from agent_guard.store import Reader
+
+
+def frontier_at(reader: Reader, size: int) -> Frontier:
+    """The frontier of the first `size` entries, from the newest checkpoint before and the leaves after it.
+
+    Raises:
+        GuardError: AG515 if leaves are missing.
+    """
+    frontier = _start(reader, size)
+    frontier.extend(reader.leaves(frontier.size, size))
+    return frontier
+
+
+def _start(reader: Reader, size: int) -> Frontier:
+    saved = reader.checkpoint_at_most(size)
+    if saved is not None:
+        frontier = Frontier.from_nodes(saved.size, saved.frontier)
+        # A checkpoint that contradicts itself is worth nothing; the leaves still are.
+        if frontier.root() == saved.root:
+            return frontier
+    return Frontier()
