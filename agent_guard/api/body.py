@@ -1,0 +1,98 @@
+"""Reads a request's body: bounded while it arrives, and only JSON that every program reads alike.
+
+The body is the agent's and hostile. Nothing here trusts Content-Length; at most `BODY_LIMIT` bytes are kept. Refused,
+besides what is no JSON: bytes that are no UTF-8, keys that stand twice in an object, and what has no canonical form
+(`agent_guard.canonical`: NaN, integers beyond 2^53-1, lone surrogates, bottomless nesting), because it could not be
+recorded. Messages give positions and never repeat the agent's text.
+"""
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+
+from agent_guard import canonical
+from agent_guard.errors import GuardError
+
+BODY_LIMIT = 1 << 20
+
+
+async def read_json(request: Request) -> Any:
+    """The request's body as Python values.
+
+    Raises:
+        GuardError: AG609 wrong media type, AG607 too large, AG608 not acceptable JSON.
+    """
+    _check_media_type(request)
+    return parse_json(await _read_bounded(request))
+
+
+def parse_json(body: bytes) -> Any:
+    """Parses strictly. Raises GuardError AG608 and says what is wrong and where."""
+    try:
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=_unique)
+        canonical.encode(value)
+    except UnicodeDecodeError as error:
+        raise _unacceptable(f"it is not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise _unacceptable(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+    except canonical.NotCanonical as error:
+        raise _unacceptable(str(error)) from error
+    except RecursionError as error:
+        raise _unacceptable(f"nested more than {canonical.MAX_DEPTH} deep") from error
+    except ValueError as error:  # the interpreter's limit on the digits of one integer
+        raise _unacceptable("an integer has too many digits: write it as a string") from error
+    return value
+
+
+def _check_media_type(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if media_type == "application/json" and encoding == "identity":
+        return
+    raise GuardError(
+        "AG609",
+        "The request's body is not announced as plain application/json. Nothing was recorded as an action.",
+        "Send Content-Type: application/json and no Content-Encoding.",
+    )
+
+
+async def _read_bounded(request: Request) -> bytes:
+    if _announced_length(request) > BODY_LIMIT:
+        raise _too_large()
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            raise _too_large()
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _announced_length(request: Request) -> int:
+    length = request.headers.get("content-length", "0")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _unacceptable("a key stands twice in one object")
+    return members
+
+
+def _unacceptable(problem: str) -> GuardError:
+    return GuardError(
+        "AG608",
+        f"The request's body can't be taken: {problem}. Nothing was recorded as an action.",
+        "Send one JSON object in UTF-8 that any parser reads alike (RFC 7493).",
+    )
+
+
+def _too_large() -> GuardError:
+    return GuardError(
+        "AG607",
+        f"The request's body is larger than {BODY_LIMIT} bytes. Nothing was recorded as an action.",
+        "Send a hash and keep the large thing elsewhere.",
+    )

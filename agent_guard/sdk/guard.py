@@ -1,0 +1,253 @@
+"""What an agent's code uses: ask before each action, report afterwards, never act without a yes.
+
+    guard = Guard()
+    with guard.action("fs.write", path="notes.txt") as action:
+        action.result = write("notes.txt")
+
+    @guard.tool
+    def fetch(url: str) -> str: ...
+
+Guarantees: the body of an action runs only after the guard said yes to it; what it returns or raises is reported.
+This module protects nothing: it lives inside the container, and an agent may do without it. What holds the agent is
+the container; what stands in the log is the guard's.
+"""
+
+import asyncio
+import functools
+import inspect
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, overload
+
+import httpx
+
+from agent_guard.errors import GuardError
+from agent_guard.sdk.refusals import Denied, Unrecorded
+from agent_guard.sdk.represent import represent, text_of
+from agent_guard.sdk.wire import Wire
+
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
+
+DEFAULT_SECONDS = 10.0
+THREADS = 16
+
+
+class Guard:
+    """The guard of this agent. Safe to share between threads, tasks and forked processes.
+
+    Args:
+        socket: the guard's Unix socket; None: where AGENT_GUARD_SOCKET says, looked up at the first request.
+        timeout: seconds that each step of a request may take; no answer in time is `Unreachable`.
+        transport: stands in for the socket (tests).
+    """
+
+    def __init__(
+        self,
+        socket: str | Path | None = None,
+        *,
+        timeout: float = DEFAULT_SECONDS,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._wire = Wire(None if socket is None else Path(socket), timeout, transport)
+        self._threads = _Threads()
+
+    def action(
+        self, tool: str, /, *, critical: bool = False, idempotency_key: str | None = None, **arguments: Any
+    ) -> "Action":
+        """An action to enter with `with` or `async with`; entering asks the guard.
+
+        Args:
+            tool: what is done: at most 128 letters, digits and `_ . : / @ + -`.
+            critical: anchor it on chain at once.
+            idempotency_key: the same key with the same tool and arguments is the same action.
+            arguments: what it is done with; recorded as `sdk.represent` shows values.
+
+        Raises (on entering):
+            Denied: the guard did not say yes; `Halted` and `Unreachable` are kinds of it.
+        """
+        return Action(self, tool, arguments, critical, idempotency_key)
+
+    @overload
+    def tool(self, function: Callable[Parameters, Returned], /) -> Callable[Parameters, Returned]: ...
+
+    @overload
+    def tool(
+        self, /, *, name: str | None = None, critical: bool = False
+    ) -> Callable[[Callable[Parameters, Returned]], Callable[Parameters, Returned]]: ...
+
+    def tool(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        critical: bool = False,
+    ) -> Any:
+        """Makes every call of a function an action: its name, its arguments, and what it returns or raises.
+
+        For functions and coroutine functions; a generator runs after its call has returned, so it is refused with
+        `TypeError`. The first parameter is left out of the record where it is called `self` or `cls`.
+        """
+        if function is None:
+            return functools.partial(self._wrapped, name=name, critical=critical)
+        return self._wrapped(function, name=name, critical=critical)
+
+    def status(self) -> dict[str, Any]:
+        """Where the agent stands, as `GET /v1/status` says. Raises `Unreachable`, or `Denied` for another refusal."""
+        return self._wire.request("GET", "/v1/status")
+
+    def close(self) -> None:
+        """Closes the connections. The guard may be used again; it opens new ones."""
+        self._wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _wrapped(
+        self, function: Callable[..., Any], *, name: str | None, critical: bool
+    ) -> Callable[..., Any]:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__name__} is a generator: guard the function that consumes it")
+        tool = function.__name__ if name is None else name
+        signature = inspect.signature(function)
+
+        def action(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Action:
+            return Action(self, tool, _arguments(signature, args, kwargs), critical, None)
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with action(args, kwargs) as asked:
+                asked.result = function(*args, **kwargs)
+            return asked.result
+
+        @functools.wraps(function)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            async with action(args, kwargs) as asked:
+                asked.result = await function(*args, **kwargs)
+            return asked.result
+
+        return call_async if inspect.iscoroutinefunction(function) else call
+
+
+class Action:
+    """One action, asked for on entering and reported on leaving; to be entered once.
+
+    `result` is what is reported when the body ends well; `seq` and `leaf_hash` name the intent in the guard's log.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        tool: str,
+        arguments: Mapping[str, Any],
+        critical: bool,
+        idempotency_key: str | None,
+    ) -> None:
+        self.tool = tool
+        self.result: Any = None
+        self.seq: int | None = None
+        self.leaf_hash: str | None = None
+        self._guard = guard
+        self._proposal = {"tool": tool, "arguments": represent(dict(arguments)), "critical": critical}
+        if idempotency_key is not None:
+            self._proposal["idempotency_key"] = idempotency_key
+        self._entered = False
+
+    def __enter__(self) -> Self:
+        self._ask()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._report(error)
+
+    async def __aenter__(self) -> Self:
+        asking = self._guard._threads.submit(self._ask)
+        try:
+            await asyncio.shield(asyncio.wrap_future(asking))
+        except asyncio.CancelledError:
+            # The guard may still say yes to what nobody will do any more; then that is what happened.
+            asking.add_done_callback(self._abandon)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.shield(asyncio.wrap_future(self._guard._threads.submit(self._report, error)))
+
+    def _ask(self) -> None:
+        if self._entered:
+            raise RuntimeError("an action is entered once; ask guard.action() for a new one")
+        self._entered = True
+        answer = self._guard._wire.request("POST", "/v1/actions", self._proposal)
+        if answer.get("decision") != "allow" or not isinstance(answer.get("seq"), int):
+            raise Denied(
+                "AG601",
+                f"The guard ruled {answer.get('decision')!r} on {self.tool}. The action must not happen.",
+                "Do not act; ask again later.",
+                200,
+            )
+        self.seq, self.leaf_hash = answer["seq"], answer.get("leaf_hash")
+
+    def _report(self, error: BaseException | None) -> None:
+        """Reports the outcome; a body's own exception is never replaced by one of ours."""
+        outcome = {"status": "ok", "result": represent(self.result)} if error is None else _failure(error)
+        try:
+            self._guard._wire.request("POST", f"/v1/actions/{self.seq}/outcome", outcome)
+        except GuardError as refused:
+            if error is None:
+                raise _unrecorded(self.tool, self.seq, refused) from refused
+            error.add_note(f"agent-guard: the outcome of action {self.seq} is not recorded: {refused}")
+
+    def _abandon(self, asking: "Future[None]") -> None:
+        if not asking.cancelled() and asking.exception() is None:
+            self._guard._threads.submit(self._report, asyncio.CancelledError("cancelled before it began"))
+
+
+class _Threads:
+    """The threads that async actions wait in; a forked process gets its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
+
+    def submit(self, function: Callable[..., None], *args: Any) -> "Future[None]":
+        with self._lock:
+            if self._pool is None or self._process != os.getpid():
+                self._pool = ThreadPoolExecutor(THREADS, "agent-guard-sdk")
+                self._process = os.getpid()
+            return self._pool.submit(function, *args)
+
+
+def _arguments(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The call's arguments by name. A call that does not fit raises `TypeError`, as it would without a guard."""
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    arguments = dict(bound.arguments)
+    first = next(iter(signature.parameters), "")
+    if first in ("self", "cls"):
+        arguments.pop(first, None)
+    return arguments
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    return {"status": "error", "result": {"type": type(error).__qualname__, "message": text_of(error)}}
+
+
+def _unrecorded(tool: str, seq: int | None, refused: GuardError) -> Unrecorded:
+    return Unrecorded(
+        "AG619",
+        f"{tool} was allowed as action {seq} and took place, but its outcome is not recorded: {refused.message}",
+        "Do not repeat the action; the log shows it as allowed, without an outcome.",
+    )
