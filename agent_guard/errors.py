@@ -306,6 +306,24 @@ CATALOGUE: dict[str, Explanation] = {
         "The content is not JSON that every reader understands alike, or the entry's fields are out of range. Nothing"
         " was recorded.",
     ),
+    "AG530": Explanation(
+        Kind.TAMPERED,
+        "The chain holds another log",
+        "The operator's head on chain is not a prefix of this guard's log: another guard used the key, or the log was"
+        " rewritten or restored from an old copy. Anchoring has ended for good and no action is allowed. Keep the log as"
+        " evidence.",
+    ),
+    "AG531": Explanation(
+        Kind.FAILURE,
+        "The log was not anchored in time",
+        "The newest entries are safe on this disk, but the chain did not take their head in the time given. The guard"
+        " anchors them when it runs next.",
+    ),
+    "AG532": Explanation(
+        Kind.FAILURE,
+        "Anchoring ended unexpectedly",
+        "The anchoring loop met a condition that nobody foresaw. No action is allowed until the guard is started again.",
+    ),
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",

@@ -127,14 +127,19 @@ def _wrong_chain(deployment: Deployment, endpoint: Endpoint, difference: str) ->
     )
 
 
-def save(deployment: Deployment, path: Path) -> None:
-    """Writes the record in one step; an existing one for another address is never overwritten."""
-    if path.exists() and load(path).address != deployment.address:
+def refuse_overwriting(path: Path) -> None:
+    """Raises AG204 if a record stands at `path`: records are never overwritten."""
+    if path.exists():
         raise GuardError(
             "AG204",
-            f"{path} records another council. The new one stands at {deployment.address}; its record was not written.",
+            f"{path} records a council already. Nothing was deployed or written.",
             "Choose another --network name, or move the old record away.",
         )
+
+
+def save(deployment: Deployment, path: Path) -> None:
+    """Writes the record in one step. Raises AG204 if one stands there."""
+    refuse_overwriting(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(deployment.to_json())

@@ -107,7 +107,7 @@ class Output:
     def narrate(self, message: str) -> None:
         """What happens meanwhile, on stderr; nothing with --json."""
         if not self.as_json:
-            print(text.clean(message), file=self.stderr, flush=True)  # noqa: T201
+            print(text.clean(message), file=self.stderr, flush=True)
 
     def error(self, error: GuardError) -> None:
         """An error: what failed and why, what did not happen, what to do; on stderr, or as JSON on stdout."""
@@ -115,9 +115,9 @@ class Output:
             self._json(error.as_dict())
             return
         head = self._painted(f"error {error.code}", RED, self.stderr)
-        print(f"{head}: {text.clean(error.message)}", file=self.stderr)  # noqa: T201
-        print(f"  {text.clean(error.remedy)}", file=self.stderr)  # noqa: T201
-        print(f"  more: agent-guard help {error.code}", file=self.stderr, flush=True)  # noqa: T201
+        print(f"{head}: {text.clean(error.message)}", file=self.stderr)
+        print(f"  {text.clean(error.remedy)}", file=self.stderr)
+        print(f"  more: agent-guard help {error.code}", file=self.stderr, flush=True)
 
     @contextmanager
     def progress(self, label: str, total: int | None) -> Iterator[Any]:
@@ -139,7 +139,7 @@ class Output:
 
     def _json(self, payload: Mapping[str, Any], indent: int | None = 2) -> None:
         # JSON escapes control characters itself; ensure_ascii takes care of all others that could mislead.
-        print(json.dumps(payload, indent=indent, ensure_ascii=True), file=self.stdout)  # noqa: T201
+        print(json.dumps(payload, indent=indent, ensure_ascii=True), file=self.stdout)
 
     def _block(self, block: Block) -> None:
         if isinstance(block, Line):
@@ -189,4 +189,4 @@ class Output:
         return f"\x1b[{codes[style]}m{word}\x1b[0m"
 
     def _print(self, line: str) -> None:
-        print(line, file=self.stdout)  # noqa: T201
+        print(line, file=self.stdout)

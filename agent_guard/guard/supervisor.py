@@ -74,11 +74,7 @@ class Supervisor:
         self.receipt: DeathReceipt | None = None
 
     def apply(self, standing: Standing) -> None:
-        """Makes it so: RUN thaws, FREEZE freezes, HALT kills.
-
-        Raises:
-            GuardError: AG406 if something survived the kill, AG408 if something ran on; both are tried again next time.
-        """
+        """Makes it so: RUN thaws, FREEZE freezes, HALT kills. What fails is reported and tried again next time."""
         seen_at = time.time_ns()
         with self._lock:
             if self._condemned is None and standing.verdict.decision is Decision.HALT:
@@ -87,7 +83,6 @@ class Supervisor:
                 self._carry_out(self._condemned or standing, seen_at)
             except GuardError as error:
                 self._notify(Trouble(_milliseconds(time.time_ns()), error))
-                raise
 
     def _carry_out(self, standing: Standing, seen_at: int) -> None:
         decision = standing.verdict.decision
@@ -100,7 +95,7 @@ class Supervisor:
             self._frozen = True
             at = _milliseconds(time.time_ns())
             self._notify(Frozen(at, standing.verdict.reason, standing.block))
-        elif decision is Decision.RUN and self._frozen:
+        elif decision is Decision.RUN and self._container.frozen:
             self._container.thaw()
             self._frozen = False
             self._notify(Thawed(_milliseconds(time.time_ns()), standing.block))
