@@ -310,8 +310,8 @@ CATALOGUE: dict[str, Explanation] = {
         Kind.TAMPERED,
         "The chain holds another log",
         "The operator's head on chain is not a prefix of this guard's log: another guard used the key, or the log was"
-        " rewritten or restored from an old copy. Anchoring has ended for good and no action is allowed. Keep the log as"
-        " evidence.",
+        " rewritten or restored from an old copy. Anchoring has ended for good and no action is allowed. Keep the log"
+        " as evidence.",
     ),
     "AG531": Explanation(
         Kind.FAILURE,
@@ -322,7 +322,8 @@ CATALOGUE: dict[str, Explanation] = {
     "AG532": Explanation(
         Kind.FAILURE,
         "Anchoring ended unexpectedly",
-        "The anchoring loop met a condition that nobody foresaw. No action is allowed until the guard is started again.",
+        "The anchoring loop met a condition that nobody foresaw. No action is allowed until the guard is started"
+        " again.",
     ),
     "AG601": Explanation(
         Kind.PERMISSION,

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from eth_utils.crypto import keccak
-
 from agent_guard import canonical
 from agent_guard.entry import BlockRef, Entry, Kind, commitment
 from agent_guard.errors import GuardError
 from agent_guard.merkle import leaf_hash
 from agent_guard.store import Content, Row
+from agent_guard.typed_data import agent_id
 from agent_guard.types import FLEET, Block
 
+_id = cache(agent_id)
 ALWAYS_CRITICAL = frozenset({Kind.HALT, Kind.DEATH})
 
 
@@ -101,15 +101,10 @@ def to_request(
         encoded = canonical.encode(content)
     except ValueError as error:
         raise unfit(str(error)) from error
-    known = FLEET if agent is None else _agent_id(agent)
+    known = FLEET if agent is None else _id(agent)
     return Request(
         known, kind, encoded, refers_to, meta or {}, key, block, critical or kind in ALWAYS_CRITICAL
     )
-
-
-@cache
-def _agent_id(name: str) -> bytes:
-    return keccak(text=name)
 
 
 def _entry(request: Request, index: int, counter: int, now_ms: int, salt: bytes) -> Entry:

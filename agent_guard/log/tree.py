@@ -3,7 +3,7 @@
 Trusts the store: this is the guard's own view of its own log. An auditor derives every leaf anew (`agent_guard.audit`).
 """
 
-from agent_guard.merkle import Frontier
+from agent_guard.merkle import Frontier, range_subtrees
 from agent_guard.store import Reader
 
 
@@ -26,3 +26,19 @@ def _start(reader: Reader, size: int) -> Frontier:
         if frontier.root() == saved.root:
             return frontier
     return Frontier()
+
+
+def range_nodes(reader: Reader, start: int, end: int) -> list[bytes]:
+    """The roots of the perfect subtrees over entries `start` to `end` - 1, as `ICouncil.extend` takes them.
+
+    Reads each leaf once and keeps only frontiers, however long the range.
+
+    Raises:
+        GuardError: AG515 if leaves are missing.
+    """
+    nodes = []
+    for level, index in range_subtrees(start, end):
+        subtree = Frontier()
+        subtree.extend(reader.leaves(index << level, (index + 1) << level))
+        nodes.append(subtree.root())
+    return nodes

@@ -40,9 +40,12 @@ def test_appended_rows_are_read_back_as_they_were(store: Store, row: MakeRow) ->
         assert list(reader.leaves(1, 3)) == [rows[1].leaf, rows[2].leaf]
 
 
-def test_empty_log_has_no_rows_counters_or_checkpoints(store: Store) -> None:
+def test_empty_log_has_no_rows_counters_or_checkpoints_but_an_owner(
+    store: Store, identity: LogIdentity
+) -> None:
     with store.reader() as reader:
         assert (reader.size(), reader.counters(), list(reader.rows())) == (0, {}, [])
+        assert reader.identity() == identity
         assert reader.checkpoint_at_most(10) is None
 
 
