@@ -30,6 +30,11 @@ def refusal(gate: Gate, **details: Any) -> GuardError:
     return caught.value
 
 
+async def rows_of(log: Any, count: int) -> None:
+    while len(log.rows()) < count:  # noqa: ASYNC110 - the log has no event to wait for
+        await asyncio.sleep(0.01)
+
+
 def content(row: Row) -> Any:
     assert row.content is not None
     return json.loads(row.content.body)
@@ -141,8 +146,7 @@ def test_an_intent_that_is_durable_too_late_was_refused_and_is_closed_as_such(ma
             :1
         ]  # the note of the refusal is late as well; not of interest here
         recorder.catch_up()
-        while len(log.rows()) < 2:
-            await asyncio.sleep(0.01)
+        await rows_of(log, 2)
 
     asyncio.run(asyncio.wait_for(scene(), 5))
     intent, refused = log.rows()
@@ -161,8 +165,7 @@ def test_an_agent_that_hangs_up_while_its_intent_is_written_leaves_it_closed(mak
         asking.cancel()
         await asyncio.sleep(0.01)
         recorder.catch_up()
-        while len(log.rows()) < 2:
-            await asyncio.sleep(0.01)
+        await rows_of(log, 2)
 
     asyncio.run(asyncio.wait_for(scene(), 5))
     assert [row.kind for row in log.rows()] == ["intent", "refused"]
