@@ -1,0 +1,71 @@
+"""The text of a checkpoint: origin, size and root of a log, three lines and no more than that is needed (C2SP)."""
+
+import re
+from dataclasses import dataclass
+
+from agent_guard.checkpoint.form import NoteError, check_characters, from_base64, to_base64
+from agent_guard.merkle import MAX_SIZE
+
+MAX_LINE = 1_024
+MAX_EXTENSIONS = 16
+
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+_ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A log's head under the log's name. Raises `NoteError` for values that no checkpoint can hold.
+
+    Args:
+        origin: names the log; one line, not empty, at most `MAX_LINE` characters.
+        size: entries, below 2^63.
+        root: RFC 6962 root over them, 32 bytes.
+        extensions: opaque further lines, none empty. Ours have none: they can't be audited.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    extensions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.extensions) > MAX_EXTENSIONS:
+            raise NoteError(f"a checkpoint has at most {MAX_EXTENSIONS} extension lines")
+        for line in (self.origin, *self.extensions):
+            if not line or "\n" in line or len(line) > MAX_LINE:
+                raise NoteError(f"a checkpoint's lines have 1 to {MAX_LINE} characters")
+            check_characters(line)
+        if type(self.size) is not int or not 0 <= self.size <= MAX_SIZE:
+            raise NoteError("a checkpoint's size is an integer from 0 to 2^63 - 1")
+        if not isinstance(self.root, bytes) or len(self.root) != 32:
+            raise NoteError("a checkpoint's root is 32 bytes")
+
+    def __str__(self) -> str:
+        """The note's text: what is signed. `parse` reads it back."""
+        lines = (self.origin, str(self.size), to_base64(self.root), *self.extensions)
+        return "".join(line + "\n" for line in lines)
+
+
+def parse_body(text: str) -> Checkpoint:
+    """The checkpoint of a note's text, each line ended by a newline, in its only spelling; else `NoteError`."""
+    if len(text) > (MAX_EXTENSIONS + 3) * (MAX_LINE + 1):
+        raise NoteError("the checkpoint is too long")
+    *lines, end = text.split("\n")
+    if end or len(lines) < 3:
+        raise NoteError("a checkpoint has at least three lines, each ended by a newline")
+    origin, size, root, *extensions = lines
+    if not _SIZE.fullmatch(size):
+        raise NoteError("a checkpoint's size is a decimal number without sign or leading zeros")
+    return Checkpoint(origin, int(size), from_base64(root, "the root"), tuple(extensions))
+
+
+def log_origin(chain_id: int, council: str, operator: str) -> str:
+    """The origin of a guard's log: `agent-guard/<chain id>/<council>/<operator>`, addresses in lower case.
+
+    It names all that fixes where the head is anchored. Raises `NoteError` for what is no chain id or address.
+    """
+    addresses = (council.lower(), operator.lower())
+    if type(chain_id) is not int or chain_id < 0 or not all(map(_ADDRESS.fullmatch, addresses)):
+        raise NoteError("a log is named by a chain id and two addresses of 0x and 40 hexadecimal digits")
+    return f"agent-guard/{chain_id}/{addresses[0]}/{addresses[1]}"
