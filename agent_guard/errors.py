@@ -237,6 +237,18 @@ CATALOGUE: dict[str, Explanation] = {
         "Not every process of the agent stopped within the limit. The agent must be taken as running; a kill does"
         " not depend on freezing.",
     ),
+    "AG420": Explanation(
+        Kind.PERMISSION,
+        "Not this agent's operator",
+        "The council names another operator for the agent than the key this guard was given. An agent's history stands"
+        " in its operator's log, so no other guard may run it. Nothing was started.",
+    ),
+    "AG421": Explanation(
+        Kind.HALTED,
+        "The agent may not run",
+        "The council says so, or the guard could not learn from a fresh block that it may: what is not known is treated"
+        " as stop. Nothing was started.",
+    ),
     "AG510": Explanation(
         Kind.FAILURE,
         "The log can't be opened",

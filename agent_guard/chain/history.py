@@ -3,14 +3,14 @@
 Events are read in ranges of blocks up to one pinned block, so that all of an answer belongs to one history.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from web3.contract.contract import ContractEvent
 
 from agent_guard.chain.council import CouncilContract
-from agent_guard.types import Block
+from agent_guard.types import Action, Block
 
 # Most providers refuse larger ranges.
 BLOCKS_PER_QUERY = 2_000
@@ -46,3 +46,42 @@ def events(
                 log_index=log["logIndex"],
                 transaction_hash=bytes(log["transactionHash"]),
             )
+
+
+def registered_agents(council: CouncilContract, first_block: int, last: Block) -> list[bytes]:
+    """Ids of all agents ever registered, oldest first."""
+    found = events(council, "Registered", first_block, last)
+    return list(dict.fromkeys(bytes(event.arguments["agent"]) for event in found))
+
+
+@dataclass(frozen=True, slots=True)
+class HaltOnChain:
+    """The newest halt of an agent: its block, and when the first vote of that epoch was cast (unix s, 0 unknown)."""
+
+    block: Block
+    epoch: int
+    first_vote_at: int
+
+
+def latest_halt(
+    council: CouncilContract, agents: Sequence[bytes], first_block: int, last: Block
+) -> HaltOnChain | None:
+    """The newest `Halted` or `Retired` event of any of these ids (an agent and the fleet) up to `last`."""
+    stops = [
+        event
+        for agent in agents
+        for name in ("Halted", "Retired")
+        for event in events(council, name, first_block, last, agent=agent)
+    ]
+    if not stops:
+        return None
+    stop = max(stops, key=lambda event: (event.block_number, event.log_index))
+    action = Action.HALT if stop.name == "Halted" else Action.RETIRE
+    votes = events(council, "Voted", first_block, last, agent=stop.arguments["agent"], action=int(action))
+    epoch = stop.arguments["epoch"]
+    first = next((vote for vote in votes if vote.arguments["epoch"] == epoch), None)
+    return HaltOnChain(
+        block=council.endpoint.block(stop.block_number),
+        epoch=epoch,
+        first_vote_at=council.endpoint.block(first.block_number).timestamp if first else 0,
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent_guard.cli.options import confirm
 from agent_guard.cli.output import Cell, Facts, Hash, Line, Output
 from agent_guard.errors import GuardError
-from agent_guard.types import Action, Ballot, State
+from agent_guard.types import Action, Ballot, State, Thresholds
 
 if TYPE_CHECKING:
     from web3.types import TxReceipt
@@ -31,12 +31,21 @@ class Manner:
     yes: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The signers, thresholds and salt that a rotation's param stands for."""
+
+    signers: tuple[str, ...]
+    thresholds: Thresholds
+    salt: bytes
+
+
 def put(out: Output, connection: "Connection", motion: "Motion", choice: "KeyChoice", manner: Manner) -> None:
     """Shows the question, asks, and casts or signs. A resume whose delay is over is finished instead."""
     from agent_guard import wiring
 
     if motion.action is Action.RESUME and motion.state.state is State.RESUMING:
-        _finish(out, connection, motion, choice, manner.yes)
+        finish(out, connection, motion, choice, manner.yes, motion.state.resume_ready_at)
         return
     account = wiring.unlock(connection.settings, choice)
     voting = connection.voting()
@@ -53,6 +62,36 @@ def put(out: Output, connection: "Connection", motion: "Motion", choice: "KeyCho
     refuse(motion, account.address)
     confirm(out, f"Vote? [{motion.confirmation}]", motion.confirmation, manner.yes)
     receipt = voting.cast(motion, connection.sender(account), manner.reason)
+    _report(out, connection, motion, receipt)
+
+
+def finish(
+    out: Output,
+    connection: "Connection",
+    motion: "Motion",
+    choice: "KeyChoice",
+    yes: bool,
+    ready_at: int,
+    rotation: Rotation | None = None,
+) -> None:
+    """Puts what was decided into force once its delay is over. Raises AG312 before that."""
+    from agent_guard import wiring
+
+    what = "resume" if motion.action is Action.RESUME else "change"
+    left = ready_at - motion.block.timestamp
+    if left > 0:
+        raise GuardError(
+            "AG312",
+            f"The {what} for {motion.name} is decided and waits {left} s more. Nothing was sent.",
+            "Run this again then; until then it can be vetoed with: agent-guard vote veto",
+        )
+    out.narrate(f"The delay is over. This puts the {what} for {motion.name} into force; anyone may send it.")
+    confirm(out, f"Finish it? [{motion.confirmation}]", motion.confirmation, yes)
+    sender, voting = connection.sender(wiring.unlock(connection.settings, choice)), connection.voting()
+    if rotation is None:
+        receipt = voting.finish(motion, sender)
+    else:
+        receipt = voting.finish_rotation(rotation.signers, rotation.thresholds, rotation.salt, sender)
     _report(out, connection, motion, receipt)
 
 
@@ -159,24 +198,6 @@ def _write(out: Output, signed: "SignedBallot", output: Path | None) -> None:
         {"target": "0x" + signed.ballot.agent.hex(), "applied": True, "tx": None, "detail": detail},
         Facts([("ballot", str(output)), ("signer", signed.ballot.signer), ("digest", Hash(signed.digest()))]),
     )
-
-
-def _finish(out: Output, connection: "Connection", motion: "Motion", choice: "KeyChoice", yes: bool) -> None:
-    from agent_guard import wiring
-
-    left = motion.state.resume_ready_at - motion.block.timestamp
-    if left > 0:
-        raise GuardError(
-            "AG312",
-            f"The resume of {motion.name} is decided and waits {left} s more. Nothing was sent.",
-            "Run this again then; until then it can be vetoed with: agent-guard vote veto",
-        )
-    out.narrate(f"The delay is over. This lets {motion.name} run again; anyone may send it.")
-    confirm(out, f"Finish the resume? [{motion.confirmation}]", motion.confirmation, yes)
-    receipt = connection.voting().finish(
-        motion, connection.sender(wiring.unlock(connection.settings, choice))
-    )
-    _report(out, connection, motion, receipt)
 
 
 def _report(out: Output, connection: "Connection", motion: "Motion", receipt: "TxReceipt") -> None:

@@ -30,7 +30,6 @@ class Watcher:
         read: one reading from all endpoints (`ChainView.read`).
         limits: the bounds in force.
         poll: seconds between two readings, at the most.
-        apply: called after each reading with every standing; freezes and kills (`Supervisor.apply`).
     """
 
     def __init__(
@@ -39,14 +38,13 @@ class Watcher:
         read: ReadAll,
         limits: Limits,
         poll: float,
-        apply: Callable[[Standing], None],
         clock: Callable[[], Clock] = now,
     ) -> None:
         self._agents = dict(agents)
         self._read = read
         self._limits = limits
         self._poll = poll
-        self._apply = apply
+        self._apply: dict[str, Callable[[Standing], None]] = {}
         self._clock = clock
         self._latest: dict[str, Sighting] = {}  # by endpoint; only the watching thread writes
         self._memories = {name: Memory() for name in agents}
@@ -58,6 +56,11 @@ class Watcher:
     def standing(self, agent: str) -> Standing:
         """The latest standing; any thread may ask."""
         return self._standings[agent]
+
+    def attach(self, agent: str, apply: Callable[[Standing], None]) -> None:
+        """From now on `apply` (a supervisor's) carries out each of the agent's standings, the present one at once."""
+        self._apply[agent] = apply
+        apply(self._standings[agent])
 
     def poke(self) -> None:
         """Read now; any thread may ask."""
@@ -113,7 +116,8 @@ class Watcher:
     def _settle(self, standing: Standing) -> None:
         # First what the gate sees, then the agent: no action may be allowed while the kill is under way.
         self._standings[standing.agent] = standing
-        self._apply(standing)
+        if standing.agent in self._apply:
+            self._apply[standing.agent](standing)
 
     def _halt_all(self, error: Exception) -> None:
         logger.error("the guard failed (%s: %s); halting", type(error).__name__, error)

@@ -1,0 +1,112 @@
+"""`agent-guard run`: an agent under guard."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent_guard.cli.options import (
+    Account,
+    Agent,
+    Json,
+    Keystore,
+    Network,
+    PasswordFile,
+    RpcUrl,
+    settings,
+)
+from agent_guard.cli.output import GREEN, RED, YELLOW, Line, Output, Word
+from agent_guard.errors import GuardError
+
+CommandLine = Annotated[
+    list[str], typer.Argument(metavar="-- COMMAND...", help="The agent's program and arguments.")
+]
+
+
+def run(
+    agent: Agent,
+    command: CommandLine,
+    net: Annotated[str | None, typer.Option(help="The agent's network: none (default) or host.")] = None,
+    rw: Annotated[
+        list[Path] | None, typer.Option("--rw", metavar="PATH", help="A path it may write; repeat.")
+    ] = None,
+    ro: Annotated[
+        list[Path] | None, typer.Option("--ro", metavar="PATH", help="A path it may read; repeat.")
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", metavar="NAME[=VALUE]", help="A variable it gets; repeat.")
+    ] = None,
+    sandbox: Annotated[
+        str | None,
+        typer.Option(help="auto (default), or none: NOTHING contains the agent, and it may outlive a halt."),
+    ] = None,
+    network: Network = None,
+    rpc_url: RpcUrl = None,
+    account: Account = None,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+) -> None:
+    """Run an agent under guard, as its operator, until it ends or the signers halt it.
+
+    The agent sees the system read-only, an empty home, a work folder of its own and its socket
+    (AGENT_GUARD_SOCKET); give its code with --ro, and name files by absolute paths. It runs only while the council
+    says so; when the signers halt it, it is killed with all it started, the death receipt is anchored, and this
+    command ends with exit code 8. Otherwise it ends with the agent's own code.
+    """
+    from agent_guard import wiring
+    from agent_guard.wiring.guarding import Command, guarded
+
+    out = Output(as_json)
+    chosen = settings(network=network, rpc_url=rpc_url, net=net, sandbox=sandbox)
+    operator = wiring.operator_key(chosen, wiring.KeyChoice(account, keystore, password_file))
+    connection = wiring.connect(chosen)
+    if chosen.sandbox == "none":
+        out.narrate("WARNING: --sandbox none. Nothing contains the agent; what it starts may outlive a halt.")
+    wanted = Command(agent, tuple(command), tuple(rw or ()), tuple(ro or ()), _environment(env or []))
+    with guarded(connection, operator, wanted, lambda step: _tell(out, step)) as session:
+        code = session.run()
+    raise typer.Exit(code)
+
+
+def _environment(given: list[str]) -> dict[str, str]:
+    """NAME=VALUE, or NAME alone for the value it has here. Raises AG101 for one that has none."""
+    environment: dict[str, str] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals and name not in os.environ:
+            raise GuardError(
+                "AG101", f"--env {name}: there is no such variable. Nothing was started.", "Set it first."
+            )
+        environment[name] = value if equals else os.environ[name]
+    return environment
+
+
+def _tell(out: Output, step: dict[str, Any]) -> None:
+    out.event(step, Line(_in_words(step)))
+
+
+def _in_words(step: dict[str, Any]) -> Word:
+    match step["event"]:
+        case "started":
+            return Word(f"started {step['agent']} under guard ({step['mode']})", GREEN)
+        case "frozen":
+            return Word(f"frozen: {step['reason']}", YELLOW)
+        case "thawed":
+            return Word("thawed: it goes on", GREEN)
+        case "halted":
+            return Word(f"halted: {step['reason']}", RED)
+        case "dead":
+            return Word(
+                f"dead: {step['processes']} processes, no survivors{_overrun(step['stages_ms'])}", RED
+            )
+        case "exited":
+            return Word(f"exited with code {step['exit_code']}", GREEN)
+        case _:
+            return Word(f"trouble: {step['error']['message']}", YELLOW)
+
+
+def _overrun(stages: dict[str, int | None]) -> str:
+    seen, dead = stages["seen"], stages["dead"]
+    return f", {dead - seen} ms after the guard saw the halt" if seen is not None and dead is not None else ""

@@ -1,0 +1,49 @@
+"""Where one guard keeps its state on this host. All of it is private to the guard but the agent's own folders."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Folders under `$AGENT_GUARD_HOME/<network>`; one log for each operator, one pair of folders for each agent."""
+
+    home: Path
+    network: str
+    operator: str
+    agent: str
+
+    @property
+    def _network(self) -> Path:
+        return self.home / self.network
+
+    @property
+    def log(self) -> Path:
+        """The operator's log."""
+        return self._network / "logs" / f"{self.operator.lower()}.sqlite"
+
+    @property
+    def checkpoint_key(self) -> Path:
+        """The Ed25519 key that signs the log's checkpoints, raw 32 bytes in hex."""
+        return self._network / "logs" / f"{self.operator.lower()}.checkpoint-key"
+
+    @property
+    def work(self) -> Path:
+        """The agent's own folder, kept between runs."""
+        return self._network / "agents" / self.agent / "work"
+
+    @property
+    def socket(self) -> Path:
+        """The agent's API; its folder is what the container sees."""
+        return self._network / "agents" / self.agent / "socket" / "guard.sock"
+
+    @property
+    def pulse(self) -> Path:
+        """What the guard says of itself every second, for `status`."""
+        return self._network / "agents" / self.agent / "pulse.json"
+
+    def create(self) -> None:
+        """Makes the folders; those above the agent's own are the guard's alone."""
+        for folder in (self.log.parent, self.work, self.socket.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)
