@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from agent_guard import __version__
-from agent_guard.cli.output import Output
+from agent_guard.cli import agent, council, deployment, devnet, key, run, vote
+from agent_guard.cli.output import Facts, Line, Output
 from agent_guard.errors import CATALOGUE, GuardError, Kind
 
 app = typer.Typer(
@@ -27,7 +28,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        Output().result({}, *_lines(f"agent-guard {__version__}"))
+        Output().result({"version": __version__}, Line(f"agent-guard {__version__}"))
         raise typer.Exit
 
 
@@ -40,13 +41,20 @@ def _root(
     pass
 
 
+app.command("run", no_args_is_help=True)(run.run)
+app.add_typer(vote.app, name="vote")
+app.add_typer(agent.app, name="agent")
+app.add_typer(council.app, name="council")
+app.add_typer(deployment.app, name="deployment")
+app.add_typer(key.app, name="key")
+app.command("devnet")(devnet.devnet)
+
+
 @app.command("help")
 def explain(
     code: Annotated[str, typer.Argument(metavar="AGnnn", help="The code of an error.")],
 ) -> None:
     """Explain an error's code."""
-    from agent_guard.cli.output import Facts, Line
-
     entry = CATALOGUE.get(code.upper())
     if entry is None:
         raise GuardError("AG101", f"There is no error {code!r}.", "Codes look like AG201.")
@@ -64,11 +72,11 @@ def explain(
     )
 
 
-def run() -> None:
+def main() -> None:
     """Entry point: runs the command and turns whatever it raises into one error and its exit code."""
     out = Output(as_json="--json" in sys.argv)
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="agent-guard")
     except GuardError as error:
         out.error(error)
         code = error.exit_code
@@ -99,9 +107,3 @@ def _unexpected(out: Output, error: Exception) -> int:
         )
     out.error(failure)
     return failure.exit_code
-
-
-def _lines(*lines: str):  # type: ignore[no-untyped-def]
-    from agent_guard.cli.output import Line
-
-    return [Line(line) for line in lines]

@@ -108,6 +108,10 @@ class Anvil:
             "Try: anvil --version",
         )
 
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process is None or self._process.poll() is not None
+
     def stop(self) -> None:
         """Ends Anvil: SIGTERM, so that it can save its state, and SIGKILL if it won't."""
         process, self._process = self._process, None

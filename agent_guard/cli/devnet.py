@@ -1,0 +1,94 @@
+"""`agent-guard devnet`: a local chain with a council on it, until Ctrl-C."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent_guard.cli.options import Json, settings
+from agent_guard.cli.output import Facts, Line, Output, Table
+from agent_guard.errors import GuardError
+
+if TYPE_CHECKING:
+    from agent_guard.settings import Settings
+
+
+def devnet(
+    block_time: Annotated[float, typer.Option(metavar="S", help="Seconds between blocks.")] = 1.0,
+    port: Annotated[int, typer.Option(metavar="P", min=1, max=65535, help="TCP port on 127.0.0.1.")] = 8545,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the chain in this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Start a local Anvil with a 2-of-3 council and funded keystores; ends with Ctrl-C.
+
+    The keys are Anvil's published ones, written to deployments/devnet/ under the password "devnet". Never use them
+    on another chain.
+    """
+    from agent_guard.devnet.anvil import Anvil
+
+    out, chosen = Output(as_json), settings(network="devnet", rpc_url=[f"http://127.0.0.1:{port}"])
+    with Anvil(port, block_time, state) as anvil:
+        _ready(out, chosen, fresh=state is None or not state.exists() or not chosen.record_path.exists())
+        out.narrate(f"Anvil runs as process {anvil.pid}. Ctrl-C ends it.")
+        _until_told(anvil.ended)
+
+
+def _ready(out: Output, chosen: "Settings", fresh: bool) -> None:
+    from agent_guard import wiring
+    from agent_guard.chain import deployment as records
+    from agent_guard.devnet.council import OPERATOR, PASSWORD, SIGNERS, write_keys
+    from agent_guard.types import Thresholds, Timing
+
+    folder = chosen.record_path.parent
+    keys = write_keys(folder)
+    if fresh:
+        # A fresh chain knows nothing of an old record, and the address is the same every time.
+        chosen.record_path.unlink(missing_ok=True)
+        endpoint = wiring.endpoint(chosen)
+        payer = wiring.unlock(chosen, wiring.KeyChoice(None, keys.folder / OPERATOR, keys.password_file))
+        made = records.create(
+            endpoint,
+            wiring.sender(endpoint, payer, chosen),
+            chosen.network,
+            [keys.addresses[name] for name in SIGNERS],
+            Thresholds(halt=2, resume=2, retire=3),
+            Timing(pause=60, resume_delay=10, ballot_window=86_400, lease=0, lease_grace=0),
+        )
+        records.save(made, chosen.record_path)
+    connection = wiring.connect(chosen)
+    rows = [{"name": name, "address": address} for name, address in keys.addresses.items()]
+    out.event(
+        {
+            "event": "ready",
+            "rpc_url": connection.endpoint.url,
+            "council": connection.contract.address,
+            "record": str(chosen.record_path),
+            "keystores": str(keys.folder),
+            "password_file": str(keys.password_file),
+            "accounts": rows,
+        },
+        Facts(
+            [
+                ("chain", f"{connection.deployment.chain_id} at {connection.endpoint.url}"),
+                ("council", f"{connection.contract.address}, 2 of 3 halt, 2 resume, 3 retire"),
+                ("record", str(chosen.record_path)),
+                ("keystores", f"{keys.folder} (password: {PASSWORD}, in {keys.password_file})"),
+            ]
+        ),
+        Table(("key", "address"), [(row["name"], row["address"]) for row in rows]),
+        Line(f"next: export ETH_RPC_URL={connection.endpoint.url} AGENT_GUARD_KEYSTORES={keys.folder}"),
+    )
+
+
+def _until_told(ended: Callable[[], bool]) -> None:
+    """Waits for SIGINT or SIGTERM, or for Anvil's own end, which is an error."""
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: asked.append(number))
+    while not asked:
+        if ended():
+            raise GuardError("AG207", "Anvil ended by itself. The chain is gone.", "Start it again.")
+        time.sleep(0.1)
