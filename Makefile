@@ -1,0 +1,60 @@
+# Two commands: `make demo` shows the whole story in a minute, `make test` runs every check.
+# Everything they need comes from PyPI, npm and Debian's packages, in the versions that the lock files name.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+
+.PHONY: help install demo test lint contracts python bench compile lock clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
+
+install: $(VENV)/.installed node_modules/.installed bubblewrap  ## a virtual environment, Foundry and solc, bubblewrap
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+node_modules/.installed: package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+.PHONY: bubblewrap
+bubblewrap:
+	@command -v bwrap >/dev/null || { \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  echo "installing bubblewrap (Debian package)"; \
+	  { $$sudo apt-get install -y -qq bubblewrap || { $$sudo apt-get update -qq && $$sudo apt-get install -y -qq bubblewrap; }; } >/dev/null; }
+
+demo: install  ## a local chain, an agent under guard, two of three signers, a death receipt, an audit
+	agent-guard demo
+
+test: install lint contracts python  ## lint and every test
+
+lint:  ## ruff and mypy
+	ruff format --check .
+	ruff check .
+	mypy
+
+contracts:  ## the Solidity tests: fuzz and invariants
+	forge test --offline --use scripts/solc.js
+
+python:  ## the Python tests: unit, real Anvil, real containers
+	python -m pytest
+
+bench: install  ## gas, against the ceilings of the design
+	python scripts/bench_gas.py
+
+compile: install  ## compile the contracts into the package's artifacts
+	python scripts/compile.py
+
+lock:  ## lock the Python dependencies anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## remove what the others made
+	rm -rf $(VENV) node_modules out cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
