@@ -337,6 +337,17 @@ CATALOGUE: dict[str, Explanation] = {
         "The anchoring loop met a condition that nobody foresaw. No action is allowed until the guard is started"
         " again.",
     ),
+    "AG540": Explanation(
+        Kind.FAILURE,
+        "No such entry",
+        "The log has no entry of that index, or it is another agent's. Nothing was done.",
+    ),
+    "AG541": Explanation(
+        Kind.FAILURE,
+        "Not anchored yet",
+        "No head that stands on chain covers the entry (or none of the size asked for), so there is nothing to prove it"
+        " against. The guard anchors by count and by age; status shows what is missing.",
+    ),
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",

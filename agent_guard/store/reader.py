@@ -174,6 +174,12 @@ def _connect_as(path: Path, options: str) -> sqlite3.Connection:
 
 def _to_row(found: Any) -> Row:
     index, agent, counter, kind, body, leaf, salt, content = found
+    if type(index) is not int or type(counter) is not int or None in (agent, kind, body, leaf):
+        raise GuardError(
+            "AG515",
+            f"The log's row {index!r} has values of the wrong type. Nothing was read.",
+            "Keep the file as evidence, restore a copy, and compare it with: agent-guard audit",
+        )
     held = Content(salt, content) if salt is not None and content is not None else None
     return Row(index, agent, counter, kind, body, leaf, held)
 

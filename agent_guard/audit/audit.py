@@ -1,0 +1,276 @@
+"""The audit of one agent: its guard's whole log against the chain, trusting neither the guard nor its operator.
+
+The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 9 in obedience.py):
+
+  1. Owner: the log's identity is the chain, council and operator that were asked; other operators held the agent too?
+  2. Place: indices run from 0 without a gap.
+  3. Leaf: each entry's bytes hash to the leaf stored with them.
+  4. Form: the bytes are an entry in its one canonical spelling, and say the same place, agent and kind as the database.
+  5. Counters: each agent's run from 0 without a gap.
+  6. Content: what is there hashes, with its salt, to the commitment in its entry.
+  7. Tree: at each size that was ever anchored, the rebuilt root is the chain's.
+  8. End: the log reaches the chain's head, and what lies beyond it is within the limits.
+  9. Obedience: no act on a block in which the council did not allow it; each halt is answered by a death.
+ 10. Openness: the agent's content is there.
+ 11. Verdict: TAMPERED if anything is proven wrong, INDETERMINATE if anything could not be checked, else VERIFIED.
+
+Streams: memory does not grow with the log. Trusts SHA-256, the chain facts it is handed, and nothing else.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from agent_guard.audit.facts import ChainFacts, Event, Unreachable
+from agent_guard.audit.obedience import Obedience
+from agent_guard.audit.result import Aspect, AuditResult, Check, Fault, Result, worst
+from agent_guard.audit.rows import RowChecks
+from agent_guard.audit.tree import AnchoredTree
+from agent_guard.entry import Entry
+from agent_guard.errors import GuardError
+from agent_guard.store import Row
+from agent_guard.types import LogIdentity
+
+PROGRESS_EVERY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The log to audit: whose it says it is, and its rows in order. `rows` may raise `GuardError` (AG515: damaged)."""
+
+    identity: LogIdentity
+    rows: Iterator[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLimits:
+    """How long a tail may rest on the guard's word alone: entries, and seconds from the oldest to the chain's clock."""
+
+    tail_entries: int = 10_000
+    tail_seconds: float = 600.0
+
+
+def audit(
+    agent: bytes,
+    log: Log,
+    chain: ChainFacts | Unreachable,
+    limits: AuditLimits,
+    progress: Callable[[int], None] = lambda entries: None,
+) -> AuditResult:
+    """Audits one agent (32-byte id). Never raises for what is wrong with the log or the chain: that is the result.
+
+    Args:
+        progress: told how many entries were read, now and then.
+    """
+    # 1. Owner
+    unknown = _owner(log.identity, chain)
+    examination = _Examination(agent, None if isinstance(chain, Unreachable) or unknown else chain, unknown)
+    for row in _rows(log, examination):
+        examination.take(row)
+        if examination.entries % PROGRESS_EVERY == 0:
+            progress(examination.entries)
+    progress(examination.entries)
+    return examination.conclude(limits)
+
+
+def _rows(log: Log, examination: "_Examination") -> Iterator[Row]:
+    """The rows, until the log can't be read any further; what stopped them is kept for step 8."""
+    try:
+        yield from log.rows
+    except GuardError as error:
+        examination.unreadable = error
+
+
+def _owner(identity: LogIdentity, chain: ChainFacts | Unreachable) -> str | None:
+    """Why this log can't be held against this chain; None if it can."""
+    if isinstance(chain, Unreachable):
+        return f"the chain could not be asked: {chain.why}"
+    if identity == chain.identity:
+        return None
+    asked = chain.identity
+    return (
+        f"the log is of operator {identity.operator} under council {identity.council} on chain {identity.chain_id}; the"
+        f" chain was asked about operator {asked.operator} under council {asked.council} on chain {asked.chain_id}"
+    )
+
+
+class _Examination:
+    """One pass over a log. `chain` is None where there is none to hold it against, for the reason `unknown`."""
+
+    def __init__(self, agent: bytes, chain: ChainFacts | None, unknown: str | None) -> None:
+        self._agent, self._chain, self._unknown = agent, chain, unknown
+        self._checks = RowChecks()
+        self._tree = AnchoredTree(chain)
+        self._obedience = Obedience(chain) if chain else None
+        self._faults: dict[Aspect, Fault] = {}
+        self._broken_at: int | None = None
+        self._oldest_unanchored: Entry | None = None
+        self._own = self._closed = 0
+        self._first_closed: int | None = None
+        self.entries = 0
+        self.unreadable: GuardError | None = None
+
+    def take(self, row: Row) -> None:
+        """Steps 2 to 7 and 9 for one row."""
+        checked = self._checks.check(row)
+        self.entries += 1
+        if checked.fault is not None:
+            self._note(checked.fault)
+        if checked.breaks_tree and self._broken_at is None:
+            self._broken_at = row.index
+        # 7. Tree. The stored leaf is taken even where the bytes no longer fit it: if the root then agrees, it is proven
+        # that this entry's bytes were changed, and all the others still count.
+        if checked.gap:
+            self._tree.break_off()
+        elif fault := self._tree.append(row.leaf):
+            self._note_segment(fault)
+        if checked.entry is not None:
+            self._take_entry(checked.entry, row)
+
+    def conclude(self, limits: AuditLimits) -> AuditResult:
+        """Steps 8 to 11."""
+        completeness, obedience = self._completeness(limits), self._obey()
+        integrity, openness = self._integrity(), self._openness()
+        judged = self._obedience
+        return AuditResult(
+            result=worst([integrity, completeness, obedience, openness]),
+            integrity=integrity,
+            completeness=completeness,
+            obedience=obedience,
+            openness=openness,
+            entries=self.entries,
+            anchored=self._tree.proven,
+            head=self._chain.head if self._chain else None,
+            halted_at=judged.halted_at if judged else None,
+            death=judged.death if judged else None,
+            overrun_ms=judged.overrun_ms if judged else None,
+            first_bad=min(self._faults.values(), key=lambda fault: fault.index, default=None),
+            as_of=self._chain.as_of if self._chain else None,
+        )
+
+    def _take_entry(self, entry: Entry, row: Row) -> None:
+        if self._oldest_unanchored is None and self._chain and entry.index >= self._chain.head.size:
+            self._oldest_unanchored = entry
+        if entry.agent != self._agent:
+            return
+        self._own += 1
+        if row.content is None:
+            self._closed += 1
+            self._first_closed = entry.index if self._first_closed is None else self._first_closed
+        if self._obedience is not None:
+            self._obedience.see(entry)
+
+    def _note(self, fault: Fault) -> None:
+        """Keeps the first fault of each aspect."""
+        known = self._faults.get(fault.aspect)
+        if known is None or fault.index < known.index:
+            self._faults[fault.aspect] = fault
+
+    def _note_segment(self, fault: Fault) -> None:
+        """A root that differs says nothing new where an entry in the segment was found out already."""
+        if self._broken_at is None or self._broken_at < fault.index:
+            self._note(fault)
+
+    def _integrity(self) -> Check:
+        if fault := self._faults.get(Aspect.INTEGRITY):
+            return _tampered(fault)
+        if self._chain is None:
+            return Check(Result.INDETERMINATE, f"nothing is wrong within the log, but {self._unknown}")
+        proven, head = self._tree.proven, self._chain.head
+        if head.size == 0:
+            return Check(Result.INDETERMINATE, "nothing of this log is anchored yet, so nothing is proven")
+        if proven < head.size:
+            return Check(
+                Result.INDETERMINATE, f"{proven} of {head.size} anchored entries are proven by their root"
+            )
+        return Check(Result.VERIFIED, f"all {proven} anchored entries hash to the root on chain")
+
+    def _completeness(self, limits: AuditLimits) -> Check:
+        """8. End."""
+        self._note_end()
+        if fault := self._faults.get(Aspect.COMPLETENESS):
+            return _tampered(fault)
+        doubt = self._unknown or self._unread() or self._elsewhere() or self._tail(limits)
+        if doubt:
+            return Check(Result.INDETERMINATE, doubt)
+        tail = self._unanchored()
+        rest = f"; the newest {tail} are not anchored yet" if tail else ""
+        return Check(
+            Result.VERIFIED, f"{self.entries} entries without a gap, {self._own} of this agent{rest}"
+        )
+
+    def _note_end(self) -> None:
+        head, end = self._chain.head.size if self._chain else 0, self._checks.expected
+        if end >= head:
+            return
+        if self.unreadable is None:
+            why = f"the chain's head has {head} entries, the log ends after {end}: its tail was cut off"
+        elif self.unreadable.code == "AG515":
+            why = f"anchored entries from here on can't be read: {self.unreadable.message}"
+        else:
+            return
+        self._note(Fault(Aspect.COMPLETENESS, end, f"entries [{end}, {head})", why))
+
+    def _unread(self) -> str | None:
+        if self.unreadable is None:
+            return None
+        return f"the log could not be read from entry {self._checks.expected} on: {self.unreadable.message}"
+
+    def _elsewhere(self) -> str | None:
+        """Other operators that held the agent: their logs hold the rest of its history."""
+        chain = self._chain
+        if chain is None:
+            return None
+        held = {
+            happening.operator: None
+            for happening in chain.history
+            if happening.agent == self._agent
+            and happening.event in (Event.REGISTERED, Event.OPERATOR_CHANGED)
+        }
+        others = [operator for operator in held if operator != chain.identity.operator]
+        if not others:
+            return None
+        return f"other operators held this agent, and their logs were not audited here: {', '.join(others)}"
+
+    def _unanchored(self) -> int:
+        return max(0, self._checks.expected - self._chain.head.size) if self._chain else 0
+
+    def _tail(self, limits: AuditLimits) -> str | None:
+        """Why the unanchored tail is too long; None if it is within the limits."""
+        oldest, tail = self._oldest_unanchored, self._unanchored()
+        if self._chain is None or oldest is None:
+            return None
+        age = self._chain.as_of.timestamp - oldest.time / 1000
+        if tail <= limits.tail_entries and age <= limits.tail_seconds:
+            return None
+        return (
+            f"the newest {tail} entries, from {oldest.index} on, are not anchored, the oldest {max(age, 0):.0f} s old"
+            f" (limits: {limits.tail_entries} entries, {limits.tail_seconds:.0f} s): they are the guard's word alone"
+        )
+
+    def _obey(self) -> Check:
+        """9. Obedience."""
+        if self._obedience is None:
+            return Check(Result.INDETERMINATE, str(self._unknown))
+        check, fault = self._obedience.verdict()
+        if fault is not None:
+            self._note(fault)
+        elif check.result is Result.VERIFIED and (self._faults or self.unreadable):
+            return Check(
+                Result.INDETERMINATE, "nothing against it in the entries that could be read, but some are bad"
+            )
+        return check
+
+    def _openness(self) -> Check:
+        """10. Openness."""
+        if self._closed == 0:
+            return Check(Result.VERIFIED, f"the content of all {self._own} entries of this agent is there")
+        return Check(
+            Result.INDETERMINATE,
+            f"the content of {self._closed} of this agent's {self._own} entries is gone, from entry"
+            f" {self._first_closed} on, and no erasure is on record",
+        )
+
+
+def _tampered(fault: Fault) -> Check:
+    where = fault.what if fault.what.startswith("entries") else f"entry {fault.index} ({fault.what})"
+    return Check(Result.TAMPERED, f"{where}: {fault.why}")

@@ -1,0 +1,84 @@
+"""What an audit needs to know of the chain, as plain values: no word of it comes from the operator.
+
+Built from any chain node by whoever wires the audit; all of it read at one block, `as_of`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from agent_guard.types import AgentState, Block, Head, LogIdentity
+
+
+class Event(Enum):
+    """The council's events that decide when an agent may act (`ICouncil`)."""
+
+    REGISTERED = "Registered"
+    PAUSED = "Paused"
+    HALTED = "Halted"
+    RESUME_SCHEDULED = "ResumeScheduled"
+    VETOED = "Vetoed"
+    RESUMED = "Resumed"
+    RETIRED = "Retired"
+    OPERATOR_CHANGED = "OperatorChanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One event, of the audited agent or of the fleet (id 0).
+
+    Args:
+        event: which. A veto of anything but a resume (its `param` is not 0) is left out.
+        agent: 32-byte id.
+        block: where it stands, with its timestamp.
+        epoch: the epoch that the event names.
+        until: PAUSED: unix seconds.
+        operator: REGISTERED and OPERATOR_CHANGED: the operator from then on (checksummed).
+    """
+
+    event: Event
+    agent: bytes
+    block: Block
+    epoch: int
+    until: int = 0
+    operator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One anchor of the operator's log (`Extended`): sizes in entries, the root of 32 bytes after it."""
+
+    block: Block
+    old_size: int
+    new_size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFacts:
+    """The chain's side of an audit.
+
+    Args:
+        identity: the chain and the council that were asked (its code checked), and the operator whose head was read.
+        as_of: the block at which everything was read.
+        head: that operator's head.
+        state: the audited agent.
+        history: happenings of the agent and of the fleet since the council's deployment, oldest first.
+        extensions: all anchors of that operator, oldest first.
+        block_at: the chain's block at a height, None if there is none. Raises `GuardError` if it can't be read.
+    """
+
+    identity: LogIdentity
+    as_of: Block
+    head: Head
+    state: AgentState
+    history: Sequence[Happening]
+    extensions: Sequence[Extension]
+    block_at: Callable[[int], Block | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The chain could not be asked; `why` in words ("no answer from http://...")."""
+
+    why: str

@@ -1,0 +1,169 @@
+"""Did the agent act when the council did not let it? From the entries' own blocks and the chain's events.
+
+Guarantees: accuses only on a block that the chain really has. An intent that the guard took back (a `refused` entry
+that refers to it) was never allowed. What it can't prove: a guard that names an older block than it had read; against
+that stand the anchors' times.
+"""
+
+from agent_guard.audit.facts import ChainFacts, Event
+from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
+from agent_guard.audit.stops import latest_halt, missing_history, pauses, stops
+from agent_guard.entry import Entry, Kind
+from agent_guard.errors import GuardError
+from agent_guard.types import Block
+
+_ACTS = frozenset({Kind.INTENT, Kind.START})
+# More open suspicions than an honest guard could have: the oldest are enough to accuse.
+MOST_SUSPECTS = 10_000
+MOST_LOOKUPS = 256
+
+
+class Obedience:
+    """Sees the audited agent's entries in order, then gives its verdict."""
+
+    def __init__(self, chain: ChainFacts) -> None:
+        self._chain = chain
+        self._stops = stops(chain.history, chain.state.agent)
+        self._pauses = pauses(chain.history)
+        self._halt = latest_halt(chain.history)
+        self._suspects: dict[int, tuple[Entry, str]] = {}
+        self._blocks: dict[int, Block | None] = {}
+        self._unread: str | None = None
+        self._started: Entry | None = None
+        self._answer: Death | None = None
+        self._last_death: Death | None = None
+
+    @property
+    def halted_at(self) -> Block | None:
+        return self._halt.block if self._halt else None
+
+    @property
+    def death(self) -> Death | None:
+        """The receipt that answers the latest halt, else the newest one."""
+        return self._answer or self._last_death
+
+    @property
+    def overrun_ms(self) -> int | None:
+        """From the halt's block to the death that answers it."""
+        if self._halt is None or self._answer is None:
+            return None
+        return self._answer.dead - self._halt.block.timestamp * 1000
+
+    def see(self, entry: Entry) -> None:
+        """Takes the agent's next entry."""
+        if entry.kind in _ACTS:
+            self._suspect(entry)
+        elif entry.kind is Kind.REFUSED and entry.refers_to is not None:
+            self._suspects.pop(entry.refers_to, None)
+        self._follow_life(entry)
+
+    def verdict(self) -> tuple[Check, Fault | None]:
+        """The check, and the first act that was not allowed."""
+        fault, unclear = self._accuse()
+        if fault is not None:
+            return Check(Result.TAMPERED, f"entry {fault.index}: {fault.why}"), fault
+        doubt = (
+            missing_history(self._chain.history, self._chain.state)
+            or self._unread
+            or unclear
+            or self._undead()
+        )
+        if doubt is not None:
+            return Check(Result.INDETERMINATE, doubt), None
+        return Check(Result.VERIFIED, self._praise()), None
+
+    def _suspect(self, entry: Entry) -> None:
+        why = self._forbidden(entry)
+        if why is None:
+            return
+        if len(self._suspects) < MOST_SUSPECTS:
+            self._suspects[entry.index] = (entry, why)
+        else:
+            self._unread = f"more than {MOST_SUSPECTS} acts are under suspicion at once"
+
+    def _forbidden(self, entry: Entry) -> str | None:
+        """Why the council did not allow an act on the block that the entry names; None if it did."""
+        number = entry.block.number if entry.block else 0
+        for stop in self._stops:
+            if stop.start <= number < stop.end:
+                return stop.why
+        for pause in self._pauses:
+            # Both clocks must agree: the guard's (the entry's time) and the chain's (its block's).
+            try:
+                if entry.time < pause.until * 1000 and pause.holds_at(number, self._block_at):
+                    return pause.why
+            except GuardError as error:
+                self._unread = f"block {number} could not be read: {error.message}"
+        return None
+
+    def _accuse(self) -> tuple[Fault | None, str | None]:
+        """The first suspect whose block is the chain's, and a doubt about one whose block is not."""
+        doubt = None
+        for index, (entry, why) in list(self._suspects.items())[:MOST_LOOKUPS]:
+            block = entry.block
+            try:
+                found = self._block_at(block.number) if block else None
+            except GuardError as error:
+                doubt = (
+                    doubt
+                    or f"entry {index} acts although {why}, but its block could not be read: {error.message}"
+                )
+                continue
+            if block and found and found.hash == block.hash:
+                acted = f"acted on block {block.number} after {why}"
+                return Fault(Aspect.OBEDIENCE, index, entry.kind.value, acted), None
+            doubt = (
+                doubt
+                or f"entry {index} acts although {why}, on a block that is not of the chain (reorganised away?)"
+            )
+        return None, doubt
+
+    def _block_at(self, number: int) -> Block | None:
+        if number not in self._blocks:
+            self._blocks[number] = self._chain.block_at(number)
+        return self._blocks[number]
+
+    def _follow_life(self, entry: Entry) -> None:
+        if entry.kind is Kind.START:
+            self._started = entry
+        elif entry.kind in (Kind.EXIT, Kind.DEATH):
+            self._started = None
+        if entry.kind is Kind.DEATH:
+            self._last_death = _death(entry)
+            if self._answer is None and self._answers_halt(entry):
+                self._answer = self._last_death
+
+    def _answers_halt(self, entry: Entry) -> bool:
+        """Whether a death belongs to the latest halt: it saw the halt's block, or, by ballots, died in its epoch."""
+        if self._halt is None:
+            return False
+        saw = entry.block is not None and entry.block.number >= self._halt.block.number
+        own = self._halt.agent == entry.agent and entry.meta.get("epoch") == self._halt.epoch
+        return saw or own
+
+    def _undead(self) -> str | None:
+        """A stopped agent that started and of which no end is on record."""
+        started = self._started
+        if self._halt is None or started is None or started.block is None:
+            return None
+        halted = self._halt.block.number
+        resumed = any(
+            happening.event is Event.RESUMED and happening.block.number >= halted
+            for happening in self._chain.history
+        )
+        if resumed or started.block.number >= halted:
+            return None
+        return f"the council stopped it in block {halted}, and the log holds no death receipt"
+
+    def _praise(self) -> str:
+        if self._halt is None:
+            return "the agent was never halted, and acted only while it was allowed to"
+        said = f"nothing was done after the halt in block {self._halt.block.number}"
+        return (
+            said if self.overrun_ms is None else f"{said}; dead {self.overrun_ms} ms after that block's time"
+        )
+
+
+def _death(entry: Entry) -> Death:
+    dead = entry.meta.get("dead")
+    return Death(entry.index, dead if type(dead) is int else entry.time, dict(entry.meta))

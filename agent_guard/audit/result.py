@@ -1,0 +1,121 @@
+"""What an audit says: three results, never two. Frozen values, and their JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from agent_guard.types import Block, Head
+
+
+class Result(Enum):
+    """VERIFIED: checked and so. TAMPERED: proven not so. INDETERMINATE: could not be checked."""
+
+    VERIFIED = "VERIFIED"
+    TAMPERED = "TAMPERED"
+    INDETERMINATE = "INDETERMINATE"
+
+
+class Aspect(Enum):
+    """What is checked apart from each other."""
+
+    INTEGRITY = "integrity"
+    COMPLETENESS = "completeness"
+    OBEDIENCE = "obedience"
+    OPENNESS = "openness"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of one aspect, and in words what it rests on."""
+
+    result: Result
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something proven wrong: the first entry it concerns, what is wrong with it, and why we say so."""
+
+    aspect: Aspect
+    index: int
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A death receipt: its entry, when nothing of the agent was left (unix ms), and all its stage times."""
+
+    index: int
+    dead: int
+    stages: Mapping[str, int | bool | str]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """The outcome of an audit.
+
+    Args:
+        result: TAMPERED if any aspect is, else INDETERMINATE if any is, else VERIFIED.
+        entries: entries read. `anchored`: those that an anchored root has proven.
+        head: the operator's head on chain, None if the chain could not be asked.
+        halted_at: the block of the latest halt or retirement, of the agent or of the fleet.
+        death: the receipt that answers it (else the newest one).
+        overrun_ms: from the halt's block to that death; negative if ballots killed before the block.
+        first_bad: the fault with the lowest index.
+        as_of: the block at which the chain was read.
+    """
+
+    result: Result
+    integrity: Check
+    completeness: Check
+    obedience: Check
+    openness: Check
+    entries: int
+    anchored: int
+    head: Head | None
+    halted_at: Block | None
+    death: Death | None
+    overrun_ms: int | None
+    first_bad: Fault | None
+    as_of: Block | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON of `audit --json`."""
+        checks = {aspect.value: getattr(self, aspect.value) for aspect in Aspect}
+        return {
+            "result": self.result.value,
+            **{
+                name: {"result": check.result.value, "detail": check.detail} for name, check in checks.items()
+            },
+            "entries": self.entries,
+            "anchored": self.anchored,
+            "head": self.head and {"size": self.head.size, "root": "0x" + self.head.root.hex()},
+            "halted_at": _block(self.halted_at),
+            "death": self.death
+            and {"index": self.death.index, "dead": self.death.dead, **dict(self.death.stages)},
+            "overrun_ms": self.overrun_ms,
+            "first_bad": self.first_bad
+            and {"index": self.first_bad.index, "what": self.first_bad.what, "why": self.first_bad.why},
+            "as_of": _block(self.as_of),
+        }
+
+
+def worst(checks: Sequence[Check]) -> Result:
+    """The result of several checks together."""
+    results = {check.result for check in checks}
+    for result in (Result.TAMPERED, Result.INDETERMINATE):
+        if result in results:
+            return result
+    return Result.VERIFIED
+
+
+def _block(block: Block | None) -> dict[str, Any] | None:
+    if block is None:
+        return None
+    return {
+        "number": block.number,
+        "hash": "0x" + block.hash.hex(),
+        "timestamp": block.timestamp,
+    }

@@ -1,0 +1,127 @@
+"""When the council let an agent act, and when not, from its events alone. Heights of blocks, from (with) to (without).
+
+A stop by halt, retirement or scheduled resume lasts until the resume; a block that holds the halt belongs to the stop,
+for whoever had read that block had read the halt. A pause ends by the chain's clock.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from agent_guard.audit.facts import Event, Happening
+from agent_guard.types import FLEET, AgentState, Block, State
+
+NEVER = 2**63
+_OPENING = frozenset({Event.HALTED, Event.RETIRED, Event.RESUME_SCHEDULED, Event.VETOED})
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Blocks [start, end) in which the agent was not to act, and why in words."""
+
+    start: int
+    end: int
+    why: str
+
+
+@dataclass(slots=True)
+class Pause:
+    """A pause in force from `block` on until the chain's clock says `until`, or a resume clears it at `end`.
+
+    `inside` and `outside` remember the highest height known to lie within and the lowest known to lie after it, so
+    that few blocks are looked up.
+    """
+
+    block: Block
+    until: int
+    end: int
+    why: str
+    inside: int = -1
+    outside: int = NEVER
+
+    def holds_at(self, number: int, block_at: Callable[[int], Block | None]) -> bool:
+        """Whether the chain at this height was within the pause. Raises what `block_at` raises."""
+        if not self.block.number <= number < self.end or number >= self.outside:
+            return False
+        if number <= self.inside:
+            return True
+        block = block_at(number)
+        if block is not None and block.timestamp < self.until:
+            self.inside = number
+            return True
+        self.outside = number
+        return False
+
+
+def stops(history: Sequence[Happening], agent: bytes) -> list[Stop]:
+    """All stops of the agent and of the fleet, and the time before its registration."""
+    return [
+        *_before_registration(history, agent),
+        *_of(history, agent, "the agent"),
+        *_of(history, FLEET, "the fleet"),
+    ]
+
+
+def pauses(history: Sequence[Happening]) -> list[Pause]:
+    """All pauses of the agent and of the fleet."""
+    found = []
+    for happening in history:
+        if happening.event is Event.PAUSED:
+            end = _first(history, happening.agent, Event.RESUMED, happening.block.number)
+            whose = "the fleet" if happening.agent == FLEET else "the agent"
+            why = f"{whose} was paused in block {happening.block.number}"
+            found.append(Pause(happening.block, happening.until, end, why))
+    return found
+
+
+def latest_halt(history: Iterable[Happening]) -> Happening | None:
+    """The newest halt or retirement, of the agent or of the fleet."""
+    halts = [happening for happening in history if happening.event in (Event.HALTED, Event.RETIRED)]
+    return max(halts, key=lambda happening: happening.block.number, default=None)
+
+
+def missing_history(history: Sequence[Happening], state: AgentState) -> str | None:
+    """Why these events can't be all there were, given the state they must have led to; None if they fit."""
+    if state.state is not State.NONE and not any(
+        happening.event is Event.REGISTERED and happening.agent == state.agent for happening in history
+    ):
+        return "the node did not give the agent's registration"
+    stopped = any(stop.end == NEVER for stop in _of(history, state.agent, ""))
+    if state.state in (State.HALTED, State.RESUMING, State.RETIRED) and not stopped:
+        return f"the agent is {state.state.name.lower()}, but the node gave no event that says so"
+    return None
+
+
+def _before_registration(history: Sequence[Happening], agent: bytes) -> list[Stop]:
+    first = _first(history, agent, Event.REGISTERED, 0)
+    return [Stop(0, first, "the agent was not registered yet")] if first != 0 else []
+
+
+def _of(history: Sequence[Happening], agent: bytes, whose: str) -> list[Stop]:
+    found: list[Stop] = []
+    opened: Happening | None = None
+    for happening in history:
+        if happening.agent != agent:
+            continue
+        if happening.event in _OPENING and opened is None:
+            opened = happening
+        elif happening.event is Event.RESUMED and opened is not None:
+            found.append(_stop(opened, happening.block.number, whose))
+            opened = None
+    return [*found, _stop(opened, NEVER, whose)] if opened else found
+
+
+def _stop(opened: Happening, end: int, whose: str) -> Stop:
+    how = {Event.HALTED: "halted", Event.RETIRED: "retired"}.get(opened.event, "not yet resumed")
+    return Stop(opened.block.number, end, f"{whose} was {how} in block {opened.block.number}")
+
+
+def _first(history: Sequence[Happening], agent: bytes, event: Event, after: int) -> int:
+    """Height of the first such event from block `after` on, `NEVER` if there is none."""
+    return next(
+        (
+            happening.block.number
+            for happening in history
+            if happening.event is event and happening.agent == agent and happening.block.number >= after
+        ),
+        NEVER,
+    )

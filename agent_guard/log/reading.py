@@ -1,0 +1,135 @@
+"""The log as people and tools read it: entries with their content, inclusion proofs, and rows for an auditor.
+
+Changes nothing and needs no lock. Trusts the store, so what it shows is the guard's word; `prove` shows what the chain
+vouches for, and `agent_guard.audit` checks everything.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agent_guard import canonical
+from agent_guard.entry import Entry, MalformedEntry
+from agent_guard.errors import GuardError
+from agent_guard.merkle import Frontier, ProofError, inclusion_proof, verify_inclusion
+from agent_guard.store import Reader, Row, SavedCheckpoint
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry as a reader sees it. `content` is its JSON value, None where `erased`; `leaf` the 32-byte leaf hash."""
+
+    entry: Entry
+    leaf: bytes
+    content: Any
+    erased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That `leaf` is entry `index` of the anchored head `checkpoint`: RFC 9162 hashes, lowest first."""
+
+    index: int
+    leaf: bytes
+    body: bytes
+    hashes: tuple[bytes, ...]
+    checkpoint: SavedCheckpoint
+
+
+def entries(
+    reader: Reader, agent: bytes | None = None, start: int = 0, end: int | None = None
+) -> Iterator[LogEntry]:
+    """Entries from index `start` to `end` - 1, of one agent (32-byte id) or of all, streaming.
+
+    Raises:
+        GuardError: AG515 if one of them can't be read.
+    """
+    return map(_opened, reader.rows(start, end, agent))
+
+
+def newest(reader: Reader, count: int, agent: bytes | None = None) -> list[LogEntry]:
+    """The newest `count` entries, oldest first. Raises AG515 as `entries` does."""
+    return [_opened(row) for row in reader.last_rows(count, agent)]
+
+
+def get(reader: Reader, index: int, agent: bytes | None = None) -> LogEntry:
+    """One entry. Raises AG540 if there is none (of this agent, if one is named), AG515 if it can't be read."""
+    return _opened(_row(reader, index, agent))
+
+
+def prove(reader: Reader, index: int, size: int | None = None, agent: bytes | None = None) -> Proof:
+    """Proves an entry's inclusion in an anchored head: the newest one, or that of `size` entries.
+
+    Raises:
+        GuardError: AG540 no such entry, AG541 no such head or none that covers it yet, AG515 the log is damaged.
+    """
+    with reader.snapshot():
+        row = _row(reader, index, agent)
+        checkpoint = _checkpoint(reader, index, size)
+        hashes = tuple(inclusion_proof(index, checkpoint.size, lambda *at: _subtree(reader, *at)))
+    try:
+        verify_inclusion(row.leaf, index, checkpoint.size, hashes, checkpoint.root)
+    except ProofError as error:
+        raise _damaged(index, f"its proof does not lead to the anchored root ({error})") from error
+    return Proof(index, row.leaf, row.body, hashes, checkpoint)
+
+
+def rows_until_damage(reader: Reader) -> Iterator[Row]:
+    """All rows for an auditor; a damaged page ends them exactly at the first row that can't be read, with AG515."""
+    expected = 0
+    try:
+        for row in reader.rows():
+            yield row
+            expected = row.index + 1
+    except GuardError:
+        # A scan fails a few rows ahead of the damage; single look-ups find the first row that is really gone.
+        while (found := reader.row(expected)) is not None:
+            yield found
+            expected += 1
+        raise
+
+
+def _row(reader: Reader, index: int, agent: bytes | None) -> Row:
+    row = reader.row(index) if 0 <= index < 2**63 else None
+    if row is not None and agent in (None, row.agent):
+        return row
+    raise GuardError(
+        "AG540",
+        f"The log has no entry {index}{' of this agent' if agent else ''}. Nothing was done.",
+        "See what there is with: agent-guard log list AGENT",
+    )
+
+
+def _opened(row: Row) -> LogEntry:
+    try:
+        entry = Entry.decode(row.body)
+        content = None if row.content is None else canonical.decode(row.content.body)
+    except (MalformedEntry, canonical.NotCanonical) as error:
+        raise _damaged(row.index, str(error)) from error
+    return LogEntry(entry, row.leaf, content, erased=row.content is None)
+
+
+def _checkpoint(reader: Reader, index: int, size: int | None) -> SavedCheckpoint:
+    found = reader.checkpoint_at_most(2**63 - 1 if size is None else size)
+    if found is not None and index < found.size and size in (None, found.size):
+        return found
+    which = "No anchored head" if size is None else f"No anchored head of {size} entries"
+    raise GuardError(
+        "AG541",
+        f"{which} covers entry {index}. Nothing was proven.",
+        "Wait for the next anchor (agent-guard status shows what is missing), or ask for another --size.",
+    )
+
+
+def _subtree(reader: Reader, level: int, index: int) -> bytes:
+    tree = Frontier()
+    tree.extend(reader.leaves(index << level, (index + 1) << level))
+    return tree.root()
+
+
+def _damaged(index: int, why: str) -> GuardError:
+    return GuardError(
+        "AG515",
+        f"Entry {index} can't be shown: {why}.",
+        "Keep the file as evidence, and find out more with: agent-guard audit AGENT",
+    )
