@@ -135,6 +135,7 @@ contract LogInvariantTest is CouncilTest {
 contract DirectedInvariantsTest is CouncilTest {
     bytes32 private random;
 
+    /// forge-config: default.fuzz.runs = 80
     function testFuzz_Invariant_01_RetiredIsAbsorbing(uint256 seed) public {
         _retire(AGENT);
         for (uint256 i; i < 24; ++i) {
@@ -144,6 +145,7 @@ contract DirectedInvariantsTest is CouncilTest {
         }
     }
 
+    /// forge-config: default.fuzz.runs = 80
     function testFuzz_Invariant_02_FewerThanRNeverResumeAHalt(uint256 seed) public {
         _halt(AGENT);
         for (uint256 i; i < 24; ++i) {
@@ -152,6 +154,7 @@ contract DirectedInvariantsTest is CouncilTest {
         }
     }
 
+    /// forge-config: default.fuzz.runs = 80
     function testFuzz_Invariant_02_NotEvenAllResumeWithinOneBlock(uint256 seed) public {
         _halt(AGENT);
         for (uint256 i; i < 24; ++i) {
@@ -160,6 +163,7 @@ contract DirectedInvariantsTest is CouncilTest {
         }
     }
 
+    /// forge-config: default.fuzz.runs = 80
     function testFuzz_Invariant_04_OneSignerStopsForOnePauseAtMost_AndStartsNothing(uint256 seed) public {
         uint256 end;
         for (uint256 i; i < 24; ++i) {
@@ -174,6 +178,7 @@ contract DirectedInvariantsTest is CouncilTest {
         }
     }
 
+    /// forge-config: default.fuzz.runs = 80
     function testFuzz_Invariant_08_WhatWasNeverRegistered_NeverRuns(uint256 seed, bytes32 id) public {
         vm.assume(id != AGENT && id != FLEET && id != STRANGE);
         for (uint256 i; i < 24; ++i) {
@@ -182,6 +187,7 @@ contract DirectedInvariantsTest is CouncilTest {
         }
     }
 
+    /// forge-config: default.fuzz.runs = 80
     function testFuzz_Invariant_12_ALapsePastItsGrace_NeedsR(uint256 seed) public {
         _skip(LEASE + GRACE);
         for (uint256 i; i < 24; ++i) {

@@ -61,7 +61,7 @@ contract CouncilHandler is CouncilTest {
         list[5] = this.renew.selector;
         list[6] = this.rotate.selector;
         list[7] = this.wait.selector;
-        list[8] = this.decide.selector; // twice as often: alone it leads into the deeper states
+        list[8] = this.turn.selector;
     }
 
     // ------------------------------------------------------------------------------------------------------- moves
@@ -82,7 +82,7 @@ contract CouncilHandler is CouncilTest {
         if (twist % 8 == 2) ballot.setVersion -= 1;
         if (twist % 8 == 3) ballot.deadline = uint64(_now());
         bytes memory signature = _sign(ballot);
-        if (twist % 8 == 4) ballot.signer = pool[(who + 1) % 8];
+        if (twist % 8 == 4) ballot.signer = pool[(uint256(who) + 1) % 8];
         bool good = twist % 8 == 0 || twist % 8 > 4;
         _look(council.submit.selector, id, ballot.signer);
         (ICouncil.Ballot[] memory ballots, bytes[] memory signatures) = _single(ballot, signature);
@@ -115,11 +115,34 @@ contract CouncilHandler is CouncilTest {
         _judge();
     }
 
-    /// @dev As many present signers as it takes, beginning at any of them.
+    /// @dev As many present signers as it takes, beginning at any of them; to retire is rare, or there'd be no more.
     function decide(uint8 agent, uint8 action, uint8 first) external {
         ICouncil.Action what = ICouncil.Action(_bound(action, 1, 8));
-        if (action % 11 == 3) what = ICouncil.Action.RESUME;
+        if (what == ICouncil.Action.RETIRE && action > 16) what = ICouncil.Action.HALT;
+        _decideNow(idAt(agent), what, first);
+    }
+
+    /// @dev One to three steps along the way from a halt back to running, whichever is due.
+    function turn(uint8 agent, uint8 first, uint8 by) external {
+        for (uint256 i; i <= by / 86; ++i) {
+            _step(agent, first, by);
+        }
+    }
+
+    function _step(uint8 agent, uint8 first, uint8 by) private {
         bytes32 id = idAt(agent);
+        ICouncil.State state = council.stateOf(id);
+        if (state == ICouncil.State.HALTED || state == ICouncil.State.LAPSED) {
+            _decideNow(id, ICouncil.Action.RESUME, first);
+        } else if (state == ICouncil.State.RESUMING) {
+            _skip(by % 4 == 0 ? DELAY - 1 : DELAY);
+            finish(agent, false);
+        } else {
+            _decideNow(id, by % 4 == 0 ? ICouncil.Action.SET_OPERATOR : ICouncil.Action.HALT, first);
+        }
+    }
+
+    function _decideNow(bytes32 id, ICouncil.Action what, uint8 first) private {
         bytes32 param = _param(id, what, 0);
         uint64 epoch = _epoch(id);
         (address[] memory who,,,) = council.council();
@@ -130,7 +153,7 @@ contract CouncilHandler is CouncilTest {
         if (what == ICouncil.Action.SET_OPERATOR) operatorParam = param;
     }
 
-    function finish(uint8 agent, bool change) external {
+    function finish(uint8 agent, bool change) public {
         bytes32 id = idAt(agent);
         _look(council.finishResume.selector, id, address(this));
         if (change) {
