@@ -61,18 +61,6 @@ contract Council is ICouncil, EIP712 {
         uint64 anchoredAt;
     }
 
-    /// @dev One vote on its way through.
-    struct Motion {
-        bytes32 agent;
-        Action action;
-        bytes32 param;
-        address signer;
-        bytes32 reason;
-        uint8 votes;
-        uint8 needed;
-        uint64 voters;
-    }
-
     bytes32 private constant FLEET = 0;
     uint256 private constant MAX_SIGNERS = 64;
     uint256 private constant LAST_PRECOMPILE = 0xffff; // EIP-1352
@@ -113,97 +101,96 @@ contract Council is ICouncil, EIP712 {
     // ------------------------------------------------------------------------------------------------------ votes
 
     function vote(bytes32 agent, Action action, bytes32 param, uint64 epoch, bytes32 reason) external {
-        Refusal why = _admit(agent, uint8(action), epoch, _set.version, msg.sender);
-        if (why == Refusal.NONE) why = _cast(Motion(agent, action, param, msg.sender, reason, 0, 0, 0));
+        Ballot memory b = Ballot(agent, uint8(action), param, epoch, _set.version, msg.sender, 0, reason);
+        Refusal why = _admit(b);
+        if (why == Refusal.NONE) why = _cast(b);
         if (why != Refusal.NONE) revert VoteRefused(why);
     }
 
     function submit(Ballot[] calldata ballots, bytes[] calldata signatures) external returns (uint256 accepted) {
         if (ballots.length != signatures.length) revert LengthMismatch(ballots.length, signatures.length);
-        bool lenient = _onlyHalts(ballots);
+        bool lenient = true;
         for (uint256 i; i < ballots.length; ++i) {
-            Refusal why = _receive(ballots[i], signatures[i]);
+            lenient = lenient && ballots[i].action == uint8(Action.HALT);
+        }
+        for (uint256 i; i < ballots.length; ++i) {
+            Ballot memory b = ballots[i];
+            Refusal why = _receive(b, signatures[i]);
             if (why == Refusal.NONE) ++accepted;
-            else if (lenient) emit BallotSkipped(i, ballots[i].signer, why);
+            else if (lenient) emit BallotSkipped(i, b.signer, why);
             else revert BallotRefused(i, why);
         }
     }
 
-    function _onlyHalts(Ballot[] calldata ballots) private pure returns (bool) {
-        for (uint256 i; i < ballots.length; ++i) {
-            if (ballots[i].action != uint8(Action.HALT)) return false;
-        }
-        return true;
-    }
-
-    function _receive(Ballot calldata b, bytes calldata signature) private returns (Refusal) {
-        Refusal why = _admit(b.agent, b.action, b.epoch, b.setVersion, b.signer);
+    function _receive(Ballot memory b, bytes calldata signature) private returns (Refusal) {
+        Refusal why = _admit(b);
         if (why != Refusal.NONE) return why;
         Action action = Action(b.action);
         if (block.timestamp >= b.deadline) return Refusal.EXPIRED;
         bool stops = action == Action.HALT || action == Action.PAUSE || action == Action.VETO;
         if (!stops && b.deadline > block.timestamp + MAX_BALLOT_LIFE) return Refusal.DEADLINE_TOO_FAR;
         if (!Signatures.isValid(b.signer, ballotDigest(b), signature)) return Refusal.BAD_SIGNATURE;
-        return _cast(Motion(b.agent, action, b.param, b.signer, b.reason, 0, 0, 0));
+        return _cast(b);
     }
 
     /// @dev Whether this signer may speak on this agent now: the part that needs no look at the question.
-    function _admit(bytes32 agent, uint8 action, uint64 epoch, uint32 setVersion, address signer)
-        private
-        view
-        returns (Refusal)
-    {
-        if (action == uint8(Action.NONE) || action > uint8(type(Action).max)) return Refusal.UNKNOWN_ACTION;
-        if (_indexOf[signer] == 0) return Refusal.NOT_A_SIGNER;
-        if (setVersion != _set.version) return Refusal.WRONG_SET;
-        uint64 current = _agents[agent].epoch; // 0 for what was never registered, and only for that
-        if (current == 0 && action != uint8(Action.REGISTER)) return Refusal.UNKNOWN_AGENT;
-        return epoch == current ? Refusal.NONE : Refusal.WRONG_EPOCH;
+    function _admit(Ballot memory b) private view returns (Refusal) {
+        if (b.action == uint8(Action.NONE) || b.action > uint8(type(Action).max)) return Refusal.UNKNOWN_ACTION;
+        if (_indexOf[b.signer] == 0) return Refusal.NOT_A_SIGNER;
+        if (b.setVersion != _set.version) return Refusal.WRONG_SET;
+        uint64 epoch = _agents[b.agent].epoch; // 0 for what was never registered, and only for that
+        if (epoch == 0 && b.action != uint8(Action.REGISTER)) return Refusal.UNKNOWN_AGENT;
+        return b.epoch == epoch ? Refusal.NONE : Refusal.WRONG_EPOCH;
     }
 
     /// @dev Counts an admitted vote, and carries the question out if it decides.
-    function _cast(Motion memory m) private returns (Refusal) {
-        Agent storage agent = _agents[m.agent];
+    function _cast(Ballot memory b) private returns (Refusal) {
+        Action action = Action(b.action);
+        Agent storage agent = _agents[b.agent];
         State state = _stateOf(agent);
-        Refusal why = _objection(m, agent, state);
+        Refusal why = _objection(b, agent, state);
         if (why != Refusal.NONE) return why;
-        if (m.action == Action.HALT && state == State.HALTED) return Refusal.NONE; // a second halt is no mistake
+        if (action == Action.HALT && state == State.HALTED) return Refusal.NONE; // a second halt is no mistake
 
-        uint40[65] storage tally = _tally(m.agent, m.action, m.param);
+        uint40[65] storage tally = _tally(b.agent, action, b.param);
         if (tally[0] != 0) return Refusal.ALREADY_DECIDED;
-        if (!tally.mark(_indexOf[m.signer], _window(m.action))) return Refusal.ALREADY_VOTED;
+        if (!tally.mark(_indexOf[b.signer], _window(action))) return Refusal.ALREADY_VOTED;
 
-        (m.votes, m.voters) = tally.standing(_set.length, _window(m.action));
-        m.needed = _needed(m.action, agent);
-        emit Voted(m.agent, m.action, m.signer, m.param, agent.epoch, _set.version, m.votes, m.needed, m.reason);
-        if (m.votes >= m.needed) _decide(m, agent, state, tally);
+        (uint8 count, uint64 voters) = tally.standing(_set.length, _window(action));
+        uint8 needed = _needed(action, agent);
+        _announce(b, count, needed);
+        if (count < needed) return Refusal.NONE;
+        if (action != Action.PAUSE) tally[0] = _isChange(action) ? uint40(block.timestamp) : Tally.CLOSED;
+        _decide(b, agent, state, voters);
         return Refusal.NONE;
     }
 
+    function _announce(Ballot memory b, uint8 count, uint8 needed) private {
+        emit Voted(b.agent, Action(b.action), b.signer, b.param, b.epoch, b.setVersion, count, needed, b.reason);
+    }
+
     /// @dev What speaks against the question itself: the agent's state first, then the param.
-    function _objection(Motion memory m, Agent storage agent, State state) private view returns (Refusal) {
-        (Action action, bytes32 param) = (m.action, m.param);
-        if (action == Action.REGISTER) {
-            if (state != State.NONE) return Refusal.WRONG_STATE;
-            return param != 0 && uint256(param) >> 160 == 0 ? Refusal.NONE : Refusal.WRONG_PARAM;
-        }
+    function _objection(Ballot memory b, Agent storage agent, State state) private view returns (Refusal) {
+        Action action = Action(b.action);
+        uint256 param = uint256(b.param);
         bool possible = state != State.RETIRED;
         bool fits = param == 0;
-        if (action == Action.RESUME) {
+        if (action == Action.REGISTER) {
+            possible = state == State.NONE;
+            fits = param != 0 && param >> 160 == 0;
+        } else if (action == Action.RESUME) {
             possible = state == State.HALTED || (state == State.LAPSED && !_inGrace(agent));
-        } else if (action == Action.PAUSE) {
-            possible = state == State.RUNNING || state == State.PAUSED;
-            fits = uint256(param) == agent.arms;
         } else if (action == Action.VETO) {
-            possible = fits ? state == State.RESUMING : scheduledAt(m.agent, _changeOf(m.agent), param) != 0;
+            possible = fits ? state == State.RESUMING : scheduledAt(b.agent, _changeOf(b.agent), b.param) != 0;
             fits = true;
-        } else if (action == Action.REARM) {
-            fits = uint256(param) == agent.arms;
+        } else if (action == Action.PAUSE || action == Action.REARM) {
+            if (action == Action.PAUSE) possible = state == State.RUNNING || state == State.PAUSED;
+            fits = param == agent.arms;
         } else if (action == Action.SET_OPERATOR) {
-            address operator = address(uint160(uint256(param)));
-            fits = m.agent != FLEET && operator != address(0) && operator != agent.operator;
+            address operator = address(uint160(param));
+            fits = b.agent != FLEET && operator != address(0) && operator != agent.operator;
         } else if (action == Action.ROTATE) {
-            fits = m.agent == FLEET && !fits;
+            fits = b.agent == FLEET && !fits;
         }
         if (!possible) return Refusal.WRONG_STATE;
         return fits ? Refusal.NONE : Refusal.WRONG_PARAM;
@@ -211,65 +198,47 @@ contract Council is ICouncil, EIP712 {
 
     // -------------------------------------------------------------------------------------------------- decisions
 
-    function _decide(Motion memory m, Agent storage agent, State state, uint40[65] storage tally) private {
-        Action action = m.action;
-        if (action == Action.PAUSE) return _pause(m, agent); // stays open for the other signers' pauses
-        if (action == Action.SET_OPERATOR || action == Action.ROTATE) return _schedule(m, agent, tally);
-        tally[0] = Tally.CLOSED;
-        if (action == Action.HALT) _halt(m, agent);
-        else if (action == Action.RESUME) _resume(m, agent);
-        else if (action == Action.RETIRE) _retire(m, agent, state);
-        else if (action == Action.VETO) _veto(m, agent);
-        else if (action == Action.REARM) emit Rearmed(m.agent, agent.epoch, ++agent.arms, m.voters, m.reason);
-        else _register(m, agent);
+    /// @dev Carries a decided question out.
+    function _decide(Ballot memory b, Agent storage agent, State state, uint64 voters) private {
+        Action action = Action(b.action);
+        (bytes32 id, bytes32 reason) = (b.agent, b.reason);
+        if (action == Action.HALT || action == Action.RETIRE) {
+            uint64 size = state == State.HALTED ? agent.haltedSize : _heads[agent.operator].size;
+            agent.haltedSize = size;
+            _write(agent, action == Action.HALT ? State.HALTED : State.RETIRED, 0, 0);
+            if (action == Action.HALT) emit Halted(id, b.epoch, size, voters, reason);
+            else emit Retired(id, b.epoch, voters, reason);
+        } else if (action == Action.RESUME) {
+            uint40 readyAt = _after(RESUME_DELAY);
+            (agent.epoch, agent.resumeSet) = (b.epoch + 1, b.setVersion);
+            _write(agent, State.RESUMING, 0, readyAt);
+            emit ResumeScheduled(id, b.epoch + 1, readyAt, voters, reason);
+        } else if (action == Action.PAUSE) {
+            uint40 until = _after(PAUSE); // never earlier than before: time moves on and PAUSE does not change
+            _write(agent, State.RUNNING, until, 0);
+            emit Paused(id, b.signer, b.epoch, until, reason);
+        } else if (action == Action.VETO) {
+            if (b.param == 0) _write(agent, State.HALTED, 0, 0);
+            else _tally(id, _changeOf(id), b.param)[0] = Tally.CLOSED;
+            uint8 vetoes = agent.vetoes;
+            if (vetoes < type(uint8).max) agent.vetoes = ++vetoes;
+            emit Vetoed(id, b.param, b.epoch, vetoes, voters, reason);
+        } else if (action == Action.REARM) {
+            uint16 arms = agent.arms + 1;
+            agent.arms = arms;
+            emit Rearmed(id, b.epoch, arms, voters, reason);
+        } else if (action == Action.REGISTER) {
+            address operator = address(uint160(uint256(b.param)));
+            (agent.epoch, agent.leaseUntil, agent.operator) = (1, _newLease(id), operator);
+            _write(agent, State.RUNNING, 0, 0);
+            emit Registered(id, operator, 1, voters, reason);
+        } else {
+            emit ChangeScheduled(id, action, b.param, b.epoch, _after(RESUME_DELAY), voters, reason);
+        }
     }
 
-    function _halt(Motion memory m, Agent storage agent) private {
-        agent.state = State.HALTED;
-        (agent.pausedUntil, agent.resumeReadyAt) = (0, 0);
-        uint64 size = _heads[agent.operator].size;
-        agent.haltedSize = size;
-        emit Halted(m.agent, agent.epoch, size, m.voters, m.reason);
-    }
-
-    function _retire(Motion memory m, Agent storage agent, State state) private {
-        agent.state = State.RETIRED;
-        (agent.pausedUntil, agent.resumeReadyAt) = (0, 0);
-        if (state != State.HALTED) agent.haltedSize = _heads[agent.operator].size;
-        emit Retired(m.agent, agent.epoch, m.voters, m.reason);
-    }
-
-    function _resume(Motion memory m, Agent storage agent) private {
-        uint40 readyAt = _after(RESUME_DELAY);
-        uint64 epoch = ++agent.epoch;
-        (agent.state, agent.resumeReadyAt, agent.resumeSet) = (State.RESUMING, readyAt, _set.version);
-        emit ResumeScheduled(m.agent, epoch, readyAt, m.voters, m.reason);
-    }
-
-    function _pause(Motion memory m, Agent storage agent) private {
-        uint40 until = _after(PAUSE);
-        agent.pausedUntil = until; // never earlier than before: time moves on and PAUSE does not change
-        emit Paused(m.agent, m.signer, agent.epoch, until, m.reason);
-    }
-
-    function _veto(Motion memory m, Agent storage agent) private {
-        if (m.param == 0) (agent.state, agent.resumeReadyAt) = (State.HALTED, 0);
-        else _tally(m.agent, _changeOf(m.agent), m.param)[0] = Tally.CLOSED;
-        uint8 vetoes = agent.vetoes;
-        if (vetoes < type(uint8).max) agent.vetoes = ++vetoes;
-        emit Vetoed(m.agent, m.param, agent.epoch, vetoes, m.voters, m.reason);
-    }
-
-    function _register(Motion memory m, Agent storage agent) private {
-        address operator = address(uint160(uint256(m.param)));
-        (agent.state, agent.epoch, agent.leaseUntil) = (State.RUNNING, 1, _newLease(m.agent));
-        agent.operator = operator;
-        emit Registered(m.agent, operator, 1, m.voters, m.reason);
-    }
-
-    function _schedule(Motion memory m, Agent storage agent, uint40[65] storage tally) private {
-        tally[0] = uint40(block.timestamp);
-        emit ChangeScheduled(m.agent, m.action, m.param, agent.epoch, _after(RESUME_DELAY), m.voters, m.reason);
+    function _write(Agent storage agent, State state, uint40 pausedUntil, uint40 resumeReadyAt) private {
+        (agent.state, agent.pausedUntil, agent.resumeReadyAt) = (state, pausedUntil, resumeReadyAt);
     }
 
     // -------------------------------------------------------------------------- what time brings, by anyone's call
@@ -291,7 +260,7 @@ contract Council is ICouncil, EIP712 {
         emit OperatorChanged(id, former, operator, _heads[former].size, ++_set.version);
     }
 
-    function finishRotation(address[] calldata signers, Thresholds calldata thresholds, bytes32 salt) external {
+    function finishRotation(address[] memory signers, Thresholds memory thresholds, bytes32 salt) public {
         _finish(FLEET, Action.ROTATE, rotationParam(signers, thresholds, salt));
         _install(signers, thresholds);
     }
@@ -402,11 +371,11 @@ contract Council is ICouncil, EIP712 {
         return (_signers, Thresholds(set.halt, set.resume, set.retire), timing, set.version);
     }
 
-    function ballotDigest(Ballot calldata ballot) public view returns (bytes32) {
+    function ballotDigest(Ballot memory ballot) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(BALLOT_TYPEHASH, ballot)));
     }
 
-    function rotationParam(address[] calldata signers, Thresholds calldata thresholds, bytes32 salt)
+    function rotationParam(address[] memory signers, Thresholds memory thresholds, bytes32 salt)
         public
         pure
         returns (bytes32)
@@ -448,6 +417,10 @@ contract Council is ICouncil, EIP712 {
 
     function _tally(bytes32 agent, Action action, bytes32 param) private view returns (uint40[65] storage) {
         return _tallies[keccak256(abi.encode(agent, action, param, _agents[agent].epoch, _set.version))];
+    }
+
+    function _isChange(Action action) private pure returns (bool) {
+        return action == Action.SET_OPERATOR || action == Action.ROTATE;
     }
 
     function _changeOf(bytes32 agent) private pure returns (Action) {
