@@ -180,8 +180,7 @@ def _show(
             ("domain hash", "0x" + typed_data.domain_separator(chain_id, address).hex()),
             ("message hash", "0x" + typed_data.struct_hash(ballot).hex()),
         ]
-    for label, value in lines:
-        out.narrate(f"  {label:12}  {value}")
+    out.narrate_facts(lines)
 
 
 def _write(out: Output, signed: "SignedBallot", output: Path | None) -> None:
@@ -203,7 +202,7 @@ def _write(out: Output, signed: "SignedBallot", output: Path | None) -> None:
 def _report(out: Output, connection: "Connection", motion: "Motion", receipt: "TxReceipt") -> None:
     block = connection.endpoint.block(receipt["blockNumber"])
     state = connection.contract.snapshot([motion.agent], block)[motion.agent]
-    count, needed, _ = connection.contract.votes(motion.agent, motion.action, motion.param, block)
+    count, needed = connection.voting().counted(receipt)
     transaction = "0x" + bytes(receipt["transactionHash"]).hex()
     out.result(
         {
@@ -220,5 +219,5 @@ def _report(out: Output, connection: "Connection", motion: "Motion", receipt: "T
             },
         },
         Line(f"{motion.name} is {state.state.name} (epoch {state.epoch}, block {block.number})"),
-        Facts([("votes", f"{count} of {needed}"), ("transaction", Hash(transaction))]),
+        Facts([("votes", f"{count} of {needed}" if needed else None), ("transaction", Hash(transaction))]),
     )

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from agent_guard import __version__
-from agent_guard.cli import agent, council, deployment, devnet, key, run, vote
+from agent_guard.cli import agent, council, deployment, devnet, key, run, status, vote
 from agent_guard.cli.output import Facts, Line, Output
 from agent_guard.errors import CATALOGUE, GuardError, Kind
 
@@ -42,6 +42,7 @@ def _root(
 
 
 app.command("run", no_args_is_help=True)(run.run)
+app.command("status")(status.status)
 app.add_typer(vote.app, name="vote")
 app.add_typer(agent.app, name="agent")
 app.add_typer(council.app, name="council")

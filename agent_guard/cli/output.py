@@ -109,6 +109,13 @@ class Output:
         if not self.as_json:
             print(text.clean(message), file=self.stderr, flush=True)
 
+    def narrate_facts(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Labels and values on stderr, such as what a signer is told before signing; nothing with --json."""
+        width = max(len(label) for label, _ in rows)
+        if not self.as_json:
+            for label, value in rows:
+                print(f"  {label.ljust(width)}  {text.clean(value)}", file=self.stderr, flush=True)
+
     def error(self, error: GuardError) -> None:
         """An error: what failed and why, what did not happen, what to do; on stderr, or as JSON on stdout."""
         if self.as_json:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3.exceptions import ContractLogicError
+from web3.logs import DISCARD
 from web3.types import TxReceipt
 
 from agent_guard import typed_data
@@ -110,9 +111,14 @@ class Voting:
             [ballot_tuple(signed.ballot) for signed in ballots], [signed.signature for signed in ballots]
         )
         receipt = sender.send(call, "submit the ballots")
-        events = self.contract.contract.events.BallotSkipped().process_receipt(receipt)
+        events = self.contract.contract.events.BallotSkipped().process_receipt(receipt, errors=DISCARD)
         skipped = [Skipped(event["args"]["signer"], Refusal(event["args"]["why"])) for event in events]
         return receipt, len(ballots) - len(skipped), skipped
+
+    def counted(self, receipt: TxReceipt) -> tuple[int, int]:
+        """Votes and votes needed after a vote's transaction; (0, 0) if it cast none that counts."""
+        voted = self.contract.contract.events.Voted().process_receipt(receipt, errors=DISCARD)
+        return (voted[-1]["args"]["votes"], voted[-1]["args"]["needed"]) if voted else (0, 0)
 
     def finish(self, motion: Motion, sender: Sender) -> TxReceipt:
         """Puts a resume or an operator change into force whose delay is over; anyone may."""

@@ -1,0 +1,189 @@
+"""`agent-guard status`: where agents stand, on chain and, for a guard on this host, beside it."""
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent_guard.cli.options import Json, Network, RpcUrl, settings
+from agent_guard.cli.output import GREEN, RED, YELLOW, Facts, Hash, Line, Output, Table, Time, Word
+from agent_guard.errors import Kind
+from agent_guard.types import FLEET, AgentState, Block, Council, State
+
+if TYPE_CHECKING:
+    from agent_guard.settings import Settings
+    from agent_guard.wiring import Connection
+
+STYLES = {"running": GREEN, "halted": RED, "retired": RED, "unregistered": RED}
+
+
+def status(
+    agent: Annotated[str | None, typer.Argument(metavar="AGENT", help="Only this agent, in full.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Say it again at every change, until Ctrl-C.")
+    ] = False,
+    exit_status: Annotated[
+        bool, typer.Option("--exit-status", help="Exit with 8 unless every agent shown may run.")
+    ] = False,
+    network: Network = None,
+    rpc_url: RpcUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Show where agents stand: state, votes, log, and the guard on this host."""
+    from agent_guard import wiring
+
+    out, chosen = Output(as_json), settings(network=network, rpc_url=rpc_url)
+    connection = wiring.connect(chosen)
+    rows = _show(out, connection, chosen, agent)
+    while watch:
+        time.sleep(chosen.poll)
+        before, rows = rows, _read(connection, chosen, agent)[0]
+        if _lasting(rows) != _lasting(before):
+            _show(out, connection, chosen, agent)
+    if exit_status and not all(row["may_run"] for row in rows):
+        raise typer.Exit(Kind.HALTED.value)
+
+
+def _show(
+    out: Output, connection: "Connection", chosen: "Settings", agent: str | None
+) -> list[dict[str, Any]]:
+    rows, block = _read(connection, chosen, agent)
+    payload = {"as_of": block.timestamp, "block": block.number, "rows": rows, "truncated": False}
+    if agent is not None:
+        out.result(payload | rows[0], _verdict(rows[0]), _facts(rows[0]))
+    else:
+        out.result(payload, _table(rows))
+    return rows
+
+
+def _read(
+    connection: "Connection", chosen: "Settings", agent: str | None
+) -> tuple[list[dict[str, Any]], Block]:
+    """One row for each agent, all of one block."""
+    from agent_guard.chain import roster
+    from agent_guard.chain.history import registered_agents
+    from agent_guard.typed_data import agent_id
+
+    contract, block = connection.contract, connection.endpoint.block()
+    if agent is None:
+        agents = registered_agents(contract, connection.deployment.deploy_block, block)
+        names = roster.load(chosen.record_path)
+    else:
+        agents, names = [agent_id(agent)], {agent_id(agent): agent}
+    states, council = contract.snapshot([FLEET, *agents], block), contract.council(block)
+    fleet = states[FLEET]
+    return [
+        _row(roster.shown(names, identity), states[identity], fleet, council, block, chosen)
+        for identity in agents
+    ], block
+
+
+def _row(
+    name: str, state: AgentState, fleet: AgentState, council: Council, block: Block, chosen: "Settings"
+) -> dict[str, Any]:
+    from agent_guard.session.places import Places
+    from agent_guard.session.pulse import listen
+
+    votes = max(state.halt_votes, fleet.halt_votes)
+    heard = listen(Places(chosen.home, chosen.network, state.operator, name).pulse, time.time())
+    return {
+        "agent": name,
+        "id": "0x" + state.agent.hex(),
+        "state": _word(state, votes),
+        "fleet": _word(fleet, fleet.halt_votes),
+        "may_run": state.may_run,
+        "epoch": state.epoch,
+        "halt_votes": 0 if state.state in (State.HALTED, State.RETIRED) else votes,
+        "halt_threshold": council.thresholds.halt,
+        "operator": state.operator,
+        "paused_until": state.paused_until,
+        "lease_until": state.lease_until,
+        "resume_ready_at": state.resume_ready_at,
+        "head": {
+            "size": state.head.size,
+            "root": "0x" + state.head.root.hex(),
+            "anchored_at": state.head.anchored_at,
+        },
+        "block": {
+            "number": block.number,
+            "hash": "0x" + block.hash.hex(),
+            "age_s": int(time.time()) - block.timestamp,
+        },
+        "endpoints": {"agree": 1, "total": 1},
+        "anchor_lag": heard.content["anchor_lag"] if heard else None,
+        "guard": {
+            "alive": heard.alive if heard else False,
+            "pulse_age_s": round(heard.age, 1) if heard else None,
+            "verdict": heard.content["verdict"] if heard else None,
+            "reason": heard.content["reason"] if heard else None,
+            "sandbox": heard.content["mode"] if heard else None,
+        },
+        "policy": "none configured: every action is allowed while the agent may run",
+    }
+
+
+def _word(state: AgentState, votes: int) -> str:
+    if state.state is State.NONE:
+        return "unregistered"
+    return "voting" if state.state is State.RUNNING and votes else state.state.name.lower()
+
+
+def _lasting(rows: list[dict[str, Any]]) -> list[Any]:
+    """What counts as a change: not the block's age nor the pulse's."""
+    keys = ("agent", "state", "fleet", "may_run", "epoch", "halt_votes", "head")
+    return [[row[key] for key in keys] + [row["guard"]["alive"], row["guard"]["verdict"]] for row in rows]
+
+
+def _verdict(row: dict[str, Any]) -> Line:
+    fleet = "" if row["fleet"] in ("running", "voting") else f"; the whole fleet is {row['fleet']}"
+    word = "may run" if row["may_run"] else "may not run"
+    return Line(Word(f"{row['agent']} is {row['state']}{fleet}: {word}", _style(row)))
+
+
+def _style(row: dict[str, Any]) -> str:
+    return STYLES.get(row["state"], YELLOW) if row["may_run"] or row["state"] != "running" else RED
+
+
+def _facts(row: dict[str, Any]) -> Facts:
+    guard, lag = row["guard"], row["anchor_lag"]
+    alive = (
+        f"alive, {guard['verdict']} ({guard['reason']}), {guard['sandbox']}"
+        if guard["alive"]
+        else "none on this host"
+    )
+    return Facts(
+        [
+            ("id", Hash(row["id"])),
+            ("epoch", row["epoch"]),
+            ("halt votes", f"{row['halt_votes']} of {row['halt_threshold']}"),
+            ("operator", Hash(row["operator"])),
+            ("log anchored", f"{row['head']['size']} entries"),
+            ("log root", Hash(row["head"]["root"])),
+            ("last anchor", Time(row["head"]["anchored_at"])),
+            ("waiting", f"{lag['entries']} entries, {lag['seconds']:.0f} s" if lag else None),
+            ("guard", alive if guard["alive"] else "none on this host"),
+            ("paused until", Time(row["paused_until"])),
+            ("resumes from", Time(row["resume_ready_at"])),
+            ("block", f"{row['block']['number']}, {row['block']['age_s']} s old"),
+            ("policy", row["policy"]),
+        ]
+    )
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    return Table(
+        ("agent", "state", "may run", "epoch", "halt votes", "log", "guard here"),
+        [
+            (
+                row["agent"],
+                Word(row["state"], _style(row)),
+                row["may_run"],
+                row["epoch"],
+                f"{row['halt_votes']} of {row['halt_threshold']}",
+                f"{row['head']['size']} anchored",
+                "alive" if row["guard"]["alive"] else "-",
+            )
+            for row in rows
+        ],
+        empty="No agent is registered. Signers register one with: agent-guard agent register",
+    )
