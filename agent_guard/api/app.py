@@ -18,7 +18,7 @@ from agent_guard import __version__
 from agent_guard.api import failures, models
 from agent_guard.api.body import read_json
 from agent_guard.errors import GuardError
-from agent_guard.gate import POLICY, Answer, Gate, Proposal, Recorded
+from agent_guard.gate import POLICY, Answer, Gate, Inclusion, Proposal, Recorded
 from agent_guard.types import Block, Decision, Standing
 
 SCHEMAS = "#/components/schemas/"
@@ -175,20 +175,25 @@ def _hex(data: bytes) -> str:
 
 
 def _recorded(action: Recorded) -> dict[str, Any]:
-    proof = action.proof
     return {
         "seq": action.seq,
         "tool": action.tool,
         "arguments": action.arguments,
+        "entry": action.entry.decode(),
         "leaf_hash": _hex(action.leaf_hash),
         "closed_by": action.closed_by,
-        "proof": proof
-        and {
-            "index": proof.index,
-            "tree_size": proof.tree_size,
-            "root": _hex(proof.root),
-            "hashes": [_hex(node) for node in proof.hashes],
-        },
+        "proof": action.proof and _proof(action.proof),
+    }
+
+
+def _proof(proof: Inclusion) -> dict[str, Any]:
+    return {
+        "index": proof.index,
+        "tree_size": proof.tree_size,
+        "root": _hex(proof.root),
+        "hashes": [_hex(node) for node in proof.hashes],
+        "checkpoint": proof.checkpoint,
+        "tx": proof.tx,
     }
 
 

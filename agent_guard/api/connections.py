@@ -27,7 +27,7 @@ class ConnectionLimits:
     most: int = 128
     seconds: float = 15.0
     idle_seconds: float = 5.0
-    backlog: int = 64
+    backlog: int = 128
 
 
 def bounded_protocol(

@@ -73,7 +73,10 @@ def misshapen(error: ValidationError) -> GuardError:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(ascii(part)[1:-1][:40] if isinstance(part, str) else str(part) for part in location) or "body"
+    return (
+        ".".join(ascii(part)[1:-1][:40] if isinstance(part, str) else str(part) for part in location)
+        or "body"
+    )
 
 
 def _no_endpoint() -> GuardError:

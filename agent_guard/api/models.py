@@ -101,6 +101,8 @@ class InclusionProof(BaseModel):
     tree_size: int
     root: str
     hashes: list[str]
+    checkpoint: str = Field(description="The anchored head as a C2SP signed note.")
+    tx: str | None = Field(description="The transaction that anchored it.")
 
 
 class Recorded(BaseModel):
@@ -109,6 +111,9 @@ class Recorded(BaseModel):
     seq: int
     tool: str | None = Field(description="null where the content was erased.")
     arguments: dict[str, Any] | None
+    entry: str = Field(
+        description="The entry's canonical JSON; SHA-256 of a zero byte and it is the leaf hash."
+    )
     leaf_hash: str
     closed_by: int | None = Field(
         description="Index of the outcome, or of the refusal that withdrew the yes."

@@ -60,28 +60,35 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Inclusion:
-    """RFC 6962 inclusion of one entry in an anchored head: all hashes of 32 bytes."""
+    """RFC 6962 inclusion of one entry in an anchored head: all hashes of 32 bytes, lowest first.
+
+    `checkpoint` is the head as a C2SP signed note, `tx` the transaction that anchored it, None if it is not known.
+    """
 
     index: int
     tree_size: int
     root: bytes
     hashes: tuple[bytes, ...]
+    checkpoint: str
+    tx: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """An intent as the log holds it.
 
-    `tool` and `arguments` are None where the content was erased. `closed_by` is the index of its outcome, or of the
-    refusal that withdrew the yes. `proof` is None until a head that covers it is anchored.
+    `tool` and `arguments` are None where the content was erased; `entry` is the entry's canonical JSON. `closed_by` is
+    the index of its outcome, or of the refusal that withdrew the yes. `proof` is None until a head that covers it is
+    anchored.
     """
 
     seq: int
     tool: str | None
     arguments: Mapping[str, Any] | None
+    entry: bytes
     leaf_hash: bytes
-    closed_by: int | None = None
-    proof: Inclusion | None = None
+    closed_by: int | None
+    proof: Inclusion | None
 
 
 @dataclass(frozen=True, slots=True)

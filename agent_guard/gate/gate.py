@@ -67,6 +67,7 @@ class Gate:
         # Intents that were allowed and not closed yet; the history is asked about those this forgot.
         self._open: dict[int, None] = {}
         self._withdrawn: set[int] = set()
+        self._reading = asyncio.Lock()
 
     async def propose(
         self, tool: str, arguments: dict[str, Any], idempotency_key: str | None = None, critical: bool = False
@@ -110,7 +111,7 @@ class Gate:
         """
         try:
             if not self._forget_open(seq):
-                self._history.intent(seq)
+                self._history.check_intent(seq)
             if seq in self._withdrawn:
                 raise _closed(seq)
             closing = await self._close(seq, Kind.OUTCOME, {"status": status, "result": result})
@@ -123,7 +124,8 @@ class Gate:
 
     async def get(self, seq: int) -> Recorded:
         """An intent of this agent, with its inclusion proof once a head that covers it is anchored (AG611 if none)."""
-        return self._history.recorded(seq)
+        async with self._reading:  # proofs are work: an agent gets one at a time
+            return await asyncio.to_thread(self._history.recorded, seq)
 
     async def refuse(self, error: GuardError, **details: Any) -> None:
         """Records a refusal of whatever kind, if there is room; one that can't be recorded is refused all the same."""

@@ -1,6 +1,6 @@
 """What the log holds of one agent already: its intents, and how each was closed.
 
-An agent sees its own entries only: another's index answers as one that does not exist. Trusts the guard's own log.
+An agent sees its own intents only: any other index answers as one that does not exist. Trusts the guard's own log.
 """
 
 import json
@@ -8,41 +8,69 @@ from typing import Any
 
 from agent_guard.entry import Kind
 from agent_guard.errors import GuardError
-from agent_guard.gate.answers import Recorded
+from agent_guard.gate.answers import Inclusion, Recorded
 from agent_guard.gate.records import closing_key
+from agent_guard.log import reading
 from agent_guard.store import Reader, Row
 from agent_guard.typed_data import agent_id
 
 
 class History:
-    """One agent's part of the log. Used from one event loop; each read is one or two index lookups.
+    """One agent's part of the log.
 
     Args:
         agent: the agent's name.
-        reader: a connection of its own to the guard's log.
+        reader: a connection of its own to the guard's log; used by one thread at a time.
     """
 
     def __init__(self, agent: str, reader: Reader) -> None:
         self._agent = agent_id(agent)
         self._reader = reader
 
-    def intent(self, seq: int) -> Row:
-        """The row of an intent. Raises AG611 when `seq` is none of this agent's."""
-        row = self._reader.row(seq)
-        if row is None or row.agent != self._agent or row.kind != Kind.INTENT:
-            raise GuardError(
-                "AG611",
-                f"There is no action {seq} of this agent. Nothing was done.",
-                "Use the seq you were given.",
-            )
-        return row
+    def check_intent(self, seq: int) -> None:
+        """Raises AG611 when `seq` is no intent of this agent."""
+        _intent(self._reader, self._agent, seq)
 
     def closed_by(self, seq: int) -> int | None:
         """Index of the entry that closed intent `seq`: its outcome, or the refusal that withdrew the yes."""
         return self._reader.index_of_key(self._agent, closing_key(seq))
 
     def recorded(self, seq: int) -> Recorded:
-        """An intent with what became of it. Raises AG611."""
-        row = self.intent(seq)
-        content: dict[str, Any] = {} if row.content is None else json.loads(row.content.body)
-        return Recorded(seq, content.get("tool"), content.get("arguments"), row.leaf, self.closed_by(seq))
+        """An intent with what became of it and its proof. Opens a connection of its own: may run on any thread.
+
+        The time to build a proof grows with the log. Raises AG611 when there is no such intent, AG515 for a damaged
+        log.
+        """
+        with Reader(self._reader.path) as reader:
+            row = _intent(reader, self._agent, seq)
+            content: dict[str, Any] = {} if row.content is None else json.loads(row.content.body)
+            return Recorded(
+                seq=seq,
+                tool=content.get("tool"),
+                arguments=content.get("arguments"),
+                entry=row.body,
+                leaf_hash=row.leaf,
+                closed_by=reader.index_of_key(self._agent, closing_key(seq)),
+                proof=_inclusion(reader, seq),
+            )
+
+
+def _intent(reader: Reader, agent: bytes, seq: int) -> Row:
+    row = reader.row(seq)
+    if row is not None and row.agent == agent and row.kind == Kind.INTENT:
+        return row
+    raise GuardError(
+        "AG611", f"There is no action {seq} of this agent. Nothing was done.", "Use the seq you were given."
+    )
+
+
+def _inclusion(reader: Reader, seq: int) -> Inclusion | None:
+    """The proof under the newest anchored head; None while none covers the entry (AG541)."""
+    try:
+        proof = reading.prove(reader, seq)
+    except GuardError as error:
+        if error.code == "AG541":
+            return None
+        raise
+    head = proof.checkpoint
+    return Inclusion(seq, head.size, head.root, proof.hashes, head.note, head.tx)

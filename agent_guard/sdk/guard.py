@@ -15,8 +15,6 @@ the container; what stands in the log is the guard's.
 import asyncio
 import functools
 import inspect
-import os
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +24,7 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 import httpx
 
 from agent_guard.errors import GuardError
+from agent_guard.sdk.process import PerProcess
 from agent_guard.sdk.refusals import Denied, Unrecorded
 from agent_guard.sdk.represent import represent, text_of
 from agent_guard.sdk.wire import Wire
@@ -54,7 +53,7 @@ class Guard:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._wire = Wire(None if socket is None else Path(socket), timeout, transport)
-        self._threads = _Threads()
+        self._threads = PerProcess(lambda: ThreadPoolExecutor(THREADS, "agent-guard-sdk"))
 
     def action(
         self, tool: str, /, *, critical: bool = False, idempotency_key: str | None = None, **arguments: Any
@@ -171,7 +170,7 @@ class Action:
         self._report(error)
 
     async def __aenter__(self) -> Self:
-        asking = self._guard._threads.submit(self._ask)
+        asking = self._guard._threads.get().submit(self._ask)
         try:
             await asyncio.shield(asyncio.wrap_future(asking))
         except asyncio.CancelledError:
@@ -183,7 +182,7 @@ class Action:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.shield(asyncio.wrap_future(self._guard._threads.submit(self._report, error)))
+        await asyncio.shield(asyncio.wrap_future(self._guard._threads.get().submit(self._report, error)))
 
     def _ask(self) -> None:
         if self._entered:
@@ -211,23 +210,9 @@ class Action:
 
     def _abandon(self, asking: "Future[None]") -> None:
         if not asking.cancelled() and asking.exception() is None:
-            self._guard._threads.submit(self._report, asyncio.CancelledError("cancelled before it began"))
-
-
-class _Threads:
-    """The threads that async actions wait in; a forked process gets its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
-        self._process = 0
-
-    def submit(self, function: Callable[..., None], *args: Any) -> "Future[None]":
-        with self._lock:
-            if self._pool is None or self._process != os.getpid():
-                self._pool = ThreadPoolExecutor(THREADS, "agent-guard-sdk")
-                self._process = os.getpid()
-            return self._pool.submit(function, *args)
+            self._guard._threads.get().submit(
+                self._report, asyncio.CancelledError("cancelled before it began")
+            )
 
 
 def _arguments(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

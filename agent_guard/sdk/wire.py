@@ -6,17 +6,19 @@ one connection could read each other's yes.
 
 import os
 import ssl
-import threading
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from agent_guard.sdk.process import PerProcess
 from agent_guard.sdk.refusals import Unreachable, refusal, unreachable
 
 SOCKET_VARIABLE = "AGENT_GUARD_SOCKET"
 PATH_LIMIT = 107
 CONNECTIONS = 32
+CONNECT_RETRIES = 2
+"""Tries to connect again, with half a second between: the guard's backlog may be full. Nothing was sent before."""
 # Shorter than the guard's own, so that we never send on a connection that it is about to close.
 IDLE_SECONDS = 2.0
 
@@ -36,15 +38,13 @@ class Wire:
         self._path = path
         self._seconds = seconds
         self._transport = transport
-        self._lock = threading.Lock()
-        self._client: httpx.Client | None = None  # guarded by _lock, of process _process
-        self._process = 0
+        self._client = PerProcess(self._connect)
         self._folder: int | None = None
 
     def request(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """The answer's JSON object. Raises `Denied` for any status but 200, `Unreachable` for no clear answer."""
         try:
-            response = self._connected().request(method, path, json=body)
+            response = self._client.get().request(method, path, json=body)
             answer = response.json()
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
             raise unreachable(
@@ -58,20 +58,8 @@ class Wire:
 
     def close(self) -> None:
         """Closes the connections; the next request opens new ones."""
-        with self._lock:
-            if self._client is not None and self._process == os.getpid():
-                self._client.close()
-            self._client = None
-            if self._folder is not None:
-                os.close(self._folder)
-                self._folder = None
-
-    def _connected(self) -> httpx.Client:
-        with self._lock:
-            if self._client is None or self._process != os.getpid():
-                self._client = self._connect()
-                self._process = os.getpid()
-            return self._client
+        if client := self._client.take():
+            client.close()
 
     def _connect(self) -> httpx.Client:
         limits = httpx.Limits(
@@ -82,6 +70,7 @@ class Wire:
             verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             uds=self._reachable_path(),
             limits=limits,
+            retries=CONNECT_RETRIES,
         )
         return httpx.Client(
             transport=transport, base_url="http://guard", timeout=self._seconds, trust_env=False

@@ -10,6 +10,9 @@ import pytest
 
 from agent_guard.api import create_app
 from agent_guard.errors import CATALOGUE
+from agent_guard.log.tree import frontier_at
+from agent_guard.merkle import leaf_hash, verify_inclusion
+from agent_guard.store import SavedCheckpoint
 from agent_guard.types import AgentState, Decision, Head, Standing, State
 
 pytestmark = pytest.mark.unit
@@ -89,6 +92,24 @@ def test_an_outcome_is_recorded_and_the_action_then_shows_what_closed_it(client,
         outcome.index,
     )
     assert shown["proof"] is None
+
+
+def test_an_anchored_action_is_shown_with_a_proof_that_holds(client, log):
+    for _ in range(5):
+        client.post("/v1/actions", ACTION)
+    tree = frontier_at(log.reader, 5)
+    log.store.save_checkpoint(SavedCheckpoint(5, tree.nodes, tree.root(), "the note", bytes(65), "0xtx"))
+    client.post("/v1/actions", ACTION)
+
+    shown, later = client.get("/v1/actions/3").json(), client.get("/v1/actions/5").json()
+
+    proof = shown["proof"]
+    hashes = [bytes.fromhex(node[2:]) for node in proof["hashes"]]
+    leaf = leaf_hash(shown["entry"].encode())
+    assert shown["leaf_hash"] == "0x" + leaf.hex()
+    verify_inclusion(leaf, proof["index"], proof["tree_size"], hashes, bytes.fromhex(proof["root"][2:]))
+    assert (proof["tree_size"], proof["checkpoint"], proof["tx"]) == (5, "the note", "0xtx")
+    assert later["proof"] is None
 
 
 def test_a_batch_answers_each_action_in_its_place(client):

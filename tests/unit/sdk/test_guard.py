@@ -149,7 +149,7 @@ def test_an_outcome_that_can_not_be_recorded_is_said_after_a_body_that_ended_wel
     answers.reported = httpx.ReadTimeout("slow")
 
     with (
-        pytest.raises(Unrecorded, match="fs.write was allowed as action 1 and took place"),
+        pytest.raises(Unrecorded, match=r"fs\.write was allowed as action 1 and took place"),
         guard.action("fs.write"),
     ):
         pass
@@ -362,14 +362,14 @@ def test_the_sdk_loads_nothing_of_the_guards_weight():
     assert heavy.isdisjoint(loaded)
     assert {name for name in loaded if name.startswith("agent_guard.")} <= {
         "agent_guard.errors", "agent_guard.sdk", "agent_guard.sdk.guard", "agent_guard.sdk.refusals",
-        "agent_guard.sdk.represent", "agent_guard.sdk.wire",
+        "agent_guard.sdk.represent", "agent_guard.sdk.wire", "agent_guard.sdk.process",
     }  # fmt: skip
 
 
 def test_a_forked_process_gets_connections_of_its_own(guard, monkeypatch: Any):
     guard.status()
-    client = guard._wire._client
+    client = guard._wire._client.get()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     guard.status()
 
-    assert guard._wire._client is not client
+    assert guard._wire._client.get() is not client
