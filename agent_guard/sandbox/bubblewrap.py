@@ -14,40 +14,15 @@ SOCKET_DIR = "/run/agent-guard"
 SOCKET = f"{SOCKET_DIR}/guard.sock"
 
 # No shadow, no ssh, no machine-id, no private keys of TLS, nothing of the package managers.
-_ETC = (
-    *(
-        "alternatives",
-        "debian_version",
-        "fonts",
-        "localtime",
-        "magic",
-        "mime.types",
-        "os-release",
-        "terminfo",
-        "timezone",
-    ),
-    *(
-        "ld.so.cache",
-        "ld.so.conf",
-        "ld.so.conf.d",
-        "locale.alias",
-        "nsswitch.conf",
-        "protocols",
-        "python3",
-        "services",
-    ),
-    *(
-        "ca-certificates.conf",
-        "crypto-policies",
-        "pki/ca-trust/extracted",
-        "pki/tls/certs",
-        "ssl/certs",
-        "ssl/openssl.cnf",
-    ),
-)
-_SYSTEM_PATHS = [Path(name) for name in SYSTEM]
-_ETC_NET = ("gai.conf", "host.conf", "hosts", "resolv.conf")
-_DROP = ("--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs")
+_ETC = """alternatives debian_version fonts localtime magic mime.types os-release terminfo timezone
+ld.so.cache ld.so.conf ld.so.conf.d locale.alias nsswitch.conf protocols python3 services
+ca-certificates.conf crypto-policies pki/ca-trust/extracted pki/tls/certs ssl/certs ssl/openssl.cnf"""
+_ETC_NET = "gai.conf host.conf hosts resolv.conf"
+_FOLDERS = "/dev /etc /etc/pki /etc/pki/ca-trust /etc/pki/tls /etc/ssl /home /run"
+_NAMESPACES = "--unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup --hostname agent"
+_LIFE = "--die-with-parent --new-session"
+_FEW_CAPS = "--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID --cap-add CAP_SETPCAP"
+_NO_CAPS = "--clear-groups --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs"
 
 # The agent's first own instruction waits for a word from the guard: a guard that died meanwhile can't say it.
 _GATE = 'read -r word && [ "$word" = go ] && cd -- "$0" && exec "$@" </dev/null'
@@ -65,20 +40,18 @@ def gated(folder: Path, argv: Iterable[str]) -> list[str]:
 
 
 def unprivileged(uid: int, command: list[str]) -> list[str]:
-    """A command run as a user without capabilities, for a container that root builds without a user namespace."""
-    return ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", *_DROP, "--", *command]
+    """A command run as a user without capabilities, for a container that root builds without a user namespace.
+
+    With a user namespace of its own the agent would be the kernel's root there, or own root's files in /proc/sys.
+    """
+    return ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", *_NO_CAPS.split(), "--", *command]
 
 
 def environment(spec: ContainerSpec, program: Path, home: str = HOME, socket: str = SOCKET) -> dict[str, str]:
     """Everything in the agent's environment."""
-    defaults = {
-        "PATH": f"{program.parent}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": home,
-        "USER": "agent",
-        "LOGNAME": "agent",
-        "LANG": "C.UTF-8",
-    }
-    return {**defaults, **spec.env, **({"AGENT_GUARD_SOCKET": socket} if spec.socket_dir else {})}
+    own = {"HOME": home, "USER": "agent", "LOGNAME": "agent", "LANG": "C.UTF-8"}
+    path = {"PATH": f"{program.parent}:/usr/local/bin:/usr/bin:/bin"}
+    return {**own, **path, **spec.env, **({"AGENT_GUARD_SOCKET": socket} if spec.socket_dir else {})}
 
 
 def generated_files(spec: ContainerSpec, uid: int, gid: int) -> dict[str, str]:
@@ -95,96 +68,58 @@ def options(
     roots: Iterable[Path],
     environ: Mapping[str, str],
     files: Mapping[str, int],
-    info_fd: int,
     userns: bool,
 ) -> list[str]:
     """bwrap's options, to be handed over with --args.
 
     `roots` are shown read-only beside the system's folders; `files` maps a path inside to a descriptor with its
-    content; `userns`: the guard is an ordinary user, so a user namespace of its own is needed (and further ones are
-    forbidden); else it is root and `unprivileged` drops the capabilities that are left here.
+    content; `userns`: the guard is an ordinary user, so a user namespace is needed (and further ones are forbidden);
+    else it is root, and `unprivileged` drops the capabilities that are left here.
     """
+    net = spec.net == "host"
+    etc = [f"/etc/{name}" for name in f"{_ETC} {_ETC_NET if net else ''}".split()]
     return [
-        *_isolation(spec, userns),
-        *("--info-fd", str(info_fd)),
+        *(*_NAMESPACES.split(), *(() if net else ("--unshare-net",)), *_LIFE.split()),
+        *(("--unshare-user", "--disable-userns") if userns else _FEW_CAPS.split()),
         *_system(),
-        *_make("/dev", "/etc", "/etc/pki", "/etc/pki/ca-trust", "/etc/pki/tls", "/etc/ssl", "/home", "/run"),
-        *_bind(
-            "--ro-bind-try", (f"/etc/{name}" for name in [*_ETC, *(_ETC_NET if spec.net == "host" else ())])
-        ),
+        *_make(_FOLDERS.split()),
+        *(word for path in etc for word in ("--ro-bind-try", path, path)),
         *(
             word
             for path, fd in files.items()
             for word in ("--perms", "0444", "--ro-bind-data", str(fd), path)
         ),
         *("--proc", "/proc", "--dev", "/dev"),
-        *_writable("/dev/shm", "/tmp", HOME),  # noqa: S108 - inside the container
+        *(word for path in ("/dev/shm", "/tmp", HOME) for word in ("--perms", "1777", "--tmpfs", path)),  # noqa: S108
         *_folders(spec, roots),
         *("--chdir", "/", "--clearenv"),
         *(word for key, value in environ.items() for word in ("--setenv", key, value)),
     ]
 
 
-def _isolation(spec: ContainerSpec, userns: bool) -> list[str]:
-    namespaces = [
-        "--unshare-pid",
-        "--unshare-ipc",
-        "--unshare-uts",
-        "--unshare-cgroup",
-        "--hostname",
-        "agent",
-    ]
-    if spec.net == "none":
-        namespaces.append("--unshare-net")
-    if userns:
-        rights = ["--unshare-user", "--disable-userns"]
-    else:
-        rights = ["--cap-drop", "ALL"]
-        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
-            rights += ["--cap-add", capability]
-    return [*namespaces, *rights, "--die-with-parent", "--new-session"]
-
-
 def _system() -> list[str]:
     words = []
-    for name in SYSTEM:
-        path = Path(name)
+    for path in map(Path, SYSTEM):
         if path.is_symlink():
-            words += ["--symlink", str(path.readlink()), name]
+            words += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
-            words += ["--ro-bind", name, name]
+            words += ["--ro-bind", str(path), str(path)]
     return words
 
 
 def _folders(spec: ContainerSpec, roots: Iterable[Path]) -> list[str]:
     """The bind mounts, outer folders first, so that an inner one isn't covered by an outer one."""
-    binds = [("--ro-bind", path) for path in (*roots, *spec.ro) if not lies_in(path, _SYSTEM_PATHS)]
+    system = [Path(name) for name in SYSTEM]
+    binds = [("--ro-bind", path) for path in (*roots, *spec.ro) if not lies_in(path, system)]
     binds += [("--bind", path) for path in (*spec.rw, spec.work_dir)]
     ordered = sorted(dict.fromkeys(binds), key=lambda bind: (len(bind[1].parts), bind[0] == "--bind"))
-    shown = [path for _, path in ordered]
-    words = _parents(shown)
-    words += [word for how, path in ordered for word in _bind(how, [str(path)])]
-    return [*words, *(("--ro-bind", str(spec.socket_dir), SOCKET_DIR) if spec.socket_dir else ())]
+    shown = [*system, *(path for _, path in ordered)]
+    above = {str(parent) for path in shown for parent in path.parents if not lies_in(parent, shown)}
+    words = [word for how, path in ordered for word in (how, str(path), str(path))]
+    socket = ("--ro-bind", str(spec.socket_dir), SOCKET_DIR) if spec.socket_dir else ()
+    return [*_make(sorted(above - {"/"})), *words, *socket]
 
 
-def _parents(shown: list[Path]) -> list[str]:
-    above = {
-        str(parent)
-        for path in shown
-        for parent in path.parents
-        if not lies_in(parent, [*shown, *_SYSTEM_PATHS])
-    }
-    return _make(*sorted(above - {"/"}), SOCKET_DIR)
-
-
-def _make(*folders: str) -> list[str]:
+def _make(folders: Iterable[str]) -> list[str]:
     """Make folders for mount points beforehand: those bubblewrap makes on its own may be closed to all but root."""
     return [word for folder in folders for word in ("--perms", "0755", "--dir", folder)]
-
-
-def _bind(how: str, paths: Iterable[str]) -> list[str]:
-    return [word for path in paths for word in (how, path, path)]
-
-
-def _writable(*paths: str) -> list[str]:
-    return [word for path in paths for word in ("--perms", "1777", "--tmpfs", path)]

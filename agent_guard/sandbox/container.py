@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 from agent_guard.errors import GuardError
 from agent_guard.sandbox.cgroup import Cgroup
-from agent_guard.sandbox.keeper import Child, Stream, spawn, wait_exit
+from agent_guard.sandbox.keeper import Stream, spawn, wait_exit
 from agent_guard.sandbox.mode import Choice, Mode, new_leaf
 from agent_guard.sandbox.plan import GO, START_LIMIT, cannot_build, prepare
-from agent_guard.sandbox.processes import Process, read_process, read_tree, send, stop_tree
+from agent_guard.sandbox.processes import Process, read_process, send, stop_tree, walk
 from agent_guard.sandbox.view import ContainerSpec
 
 FREEZE_LIMIT = 0.25
@@ -133,7 +133,7 @@ class Container:
         if self.leaf is not None:
             found = [read_process(pid) for pid in self.leaf.pids()]
             return [process for process in found if process is not None]
-        return read_tree(self._root) if self._root and not self._gone.is_set() else []
+        return list(walk(self._root)) if self._root and not self._gone.is_set() else []
 
     def close(self) -> None:
         """End whatever is there, without freeze or proof: after a failed start, and in `finally` clauses."""
@@ -148,14 +148,13 @@ class Container:
         if self.choice.parent is not None:
             self.leaf = new_leaf(self.choice.parent, self.spec.name)
         with ExitStack() as stack:
-            plan = prepare(self.spec, self.choice, self.leaf, stack)
-            child = Child(plan.command, plan.fds, stdout, stderr, plan.env, plan.cwd)
-            spawned = spawn(child, None if self.leaf else self._restop, self._bury)
+            child, info = prepare(self.spec, self.choice, self.leaf, stack)
+            spawned = spawn(child, (stdout, stderr), None if self.leaf else self._restop, self._bury)
             stack.callback(spawned.stdin.close)
-            self._launcher = spawned.pid
+            self._launcher = self._root = spawned.pid
             self._pidfds.append(spawned.pidfd)
-            self._root = plan.read_init() or spawned.pid
-            if self._root != spawned.pid:
+            if info is not None:
+                self._root = info.init()
                 self._pidfds.insert(0, os.pidfd_open(self._root))
                 if self.leaf is not None and self._root not in self.leaf.pids():
                     raise cannot_build("its first process is not in its cgroup")
@@ -195,11 +194,15 @@ class Container:
 
     def _strike(self) -> None:
         """SIGKILL for everything: the cgroup, the namespace through its init, and bubblewrap."""
+        if self._gone.is_set():  # its numbers may be another's by now
+            return
         if self.leaf is not None:
             self.leaf.kill()
-        elif self.choice.mode is Mode.NONE:
+        elif self.choice.mode is Mode.NONE and self._root:
             for process in self.processes():
                 send(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(self._root, signal.SIGKILL)
         for pidfd in self._pidfds:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)

@@ -6,14 +6,13 @@ healthy agent would be killed; so each child gets a keeper, a daemon thread that
 """
 
 import os
-import queue
 import select
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import IO, cast
 
 from agent_guard.errors import GuardError
@@ -24,17 +23,14 @@ _TICK = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A command line, the descriptors it inherits, its standard streams (as in `subprocess`), environment and folder.
+    """A command line, the descriptors it inherits, and its environment besides PATH.
 
     `env` is empty for bubblewrap: the agent may read the environment of its namespace's init, which is bubblewrap's.
     """
 
     command: list[str]
     fds: tuple[int, ...] = ()
-    stdout: Stream = None
-    stderr: Stream = None
     env: Mapping[str, str] = field(default_factory=dict)
-    cwd: Path = Path("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +42,22 @@ class Spawned:
     stdin: IO[bytes]
 
 
-_Started = queue.SimpleQueue[Spawned | OSError]
-
-
-def spawn(child: Child, tick: Callable[[], None] | None, done: Callable[[int], None]) -> Spawned:
+def spawn(
+    child: Child, streams: tuple[Stream, Stream], tick: Callable[[], None] | None, done: Callable[[int], None]
+) -> Spawned:
     """Start the child on a keeper thread of its own; it gets a pipe for standard input, and PATH for environment.
 
-    The keeper calls `tick` every 20 ms while the child lives and `done` with its return code after reaping it.
-    Raises GuardError AG403 if it can't be started.
+    `streams` are standard output and error, as in `subprocess`. The keeper calls `tick` every 20 ms while the child
+    lives, and `done` with its return code after reaping it. Raises GuardError AG403 if it can't be started.
     """
-    started: _Started = queue.SimpleQueue()
-    threading.Thread(target=_keep, args=(child, started, tick, done), name="keeper", daemon=True).start()
-    result = started.get()
-    if isinstance(result, OSError):
-        message = f"{child.command[0]} can't be started: {result}. No agent was started."
-        raise GuardError("AG403", message, "Run `agent-guard doctor`.") from result
-    return result
-
-
-def memory_file(stack: ExitStack, content: str) -> int:
-    """A descriptor from which `content` can be read, closed with the stack. It keeps what it holds out of `ps`."""
-    fd = os.memfd_create("agent-guard")
-    stack.callback(os.close, fd)
-    os.write(fd, content.encode())
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
+    started: Future[Spawned] = Future()
+    keep = partial(_keep, partial(_popen, child, *streams), started, tick, done)
+    threading.Thread(target=keep, name="keeper", daemon=True).start()
+    try:
+        return started.result()
+    except OSError as error:
+        message = f"{child.command[0]} can't be started: {error}. No agent was started."
+        raise GuardError("AG403", message, "Run `agent-guard doctor`.") from error
 
 
 def wait_exit(pidfd: int, timeout: float | None) -> bool:
@@ -81,15 +68,18 @@ def wait_exit(pidfd: int, timeout: float | None) -> bool:
 
 
 def _keep(
-    child: Child, started: _Started, tick: Callable[[], None] | None, done: Callable[[int], None]
+    start: Callable[[], subprocess.Popen[bytes]],
+    started: Future[Spawned],
+    tick: Callable[[], None] | None,
+    done: Callable[[int], None],
 ) -> None:
     try:
-        process = _popen(child)
-    except OSError as error:
-        started.put(error)
+        process = start()
+        pidfd = os.pidfd_open(process.pid)
+        started.set_result(Spawned(process.pid, os.dup(pidfd), cast(IO[bytes], process.stdin)))
+    except BaseException as error:  # noqa: BLE001 - raised again in `spawn`; nothing was started
+        started.set_exception(error)
         return
-    pidfd = os.pidfd_open(process.pid)
-    started.put(Spawned(process.pid, os.dup(pidfd), cast(IO[bytes], process.stdin)))
     while not wait_exit(pidfd, _TICK if tick else None):
         if tick:
             tick()
@@ -97,15 +87,15 @@ def _keep(
     done(process.wait())
 
 
-def _popen(child: Child) -> subprocess.Popen[bytes]:
+def _popen(child: Child, stdout: Stream, stderr: Stream) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         child.command,
         bufsize=0,
         stdin=subprocess.PIPE,
-        stdout=child.stdout,
-        stderr=child.stderr,
+        stdout=stdout,
+        stderr=stderr,
         pass_fds=child.fds,
         env={"PATH": os.environ.get("PATH", os.defpath), **child.env},
-        cwd=child.cwd,
+        cwd="/",
         start_new_session=True,
     )

@@ -7,10 +7,9 @@ import itertools
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from agent_guard.errors import GuardError
@@ -48,42 +47,50 @@ def require_programs(search: str | None = None, names: tuple[str, ...] = ("bwrap
         )
 
 
-def usable_cgroup(mountinfo: str, membership: str) -> Path:
+def choose_parent(mountinfo: str | None = None) -> Path:
     """The cgroup under which the guard may make leaves: its own. Raises GuardError AG402, having tried.
 
-    Args: the texts of /proc/self/mountinfo and /proc/self/cgroup.
+    Args: `mountinfo` stands in for the text of /proc/self/mountinfo.
     """
-    mount = find_cgroup2(mountinfo)
-    parent = own_cgroup(mount, membership) if mount else None
+    mount = find_cgroup2(Path("/proc/self/mountinfo").read_text() if mountinfo is None else mountinfo)
+    parent = own_cgroup(mount, Path("/proc/self/cgroup").read_text()) if mount else None
     if parent is None or not os.access(parent / "cgroup.procs", os.W_OK):
         raise GuardError(
             "AG402",
             "No cgroup v2 tree is mounted that holds the guard's own cgroup and that it may write to.",
             "Run under `systemd-run --user --scope -p Delegate=yes`, or as root with a cgroup2 mount.",
         )
-    with _own_leaf(parent, "trial"):
-        return parent
+    new_leaf(parent, "trial").remove()
+    return parent
 
 
 def choose_mode(wanted: str = "auto", mountinfo: str | None = None, search: str | None = None) -> Choice:
-    """The strongest mode there is (`auto`), or no container (`none`). Raises GuardError AG401.
+    """The strongest mode there is (`auto`), or no container (`none`). Raises GuardError AG401, AG101.
 
-    Args: `mountinfo` and `search` stand in for /proc/self/mountinfo and PATH.
+    Args: `mountinfo` and `search` stand in for the text of /proc/self/mountinfo and for PATH.
     """
+    parent, why = None, "bubblewrap in a cgroup of its own"
     try:
-        text = Path("/proc/self/mountinfo").read_text() if mountinfo is None else mountinfo
-        parent, why = (
-            usable_cgroup(text, Path("/proc/self/cgroup").read_text()),
-            "a cgroup v2 leaf can be made",
-        )
+        parent = choose_parent(mountinfo)
     except GuardError as error:
-        parent, why = None, f"no cgroup: {error.message}"
+        why = error.message
     if wanted == "none":
-        return Choice(Mode.NONE, "asked for with --sandbox none: nothing contains the agent", parent)
+        return Choice(Mode.NONE, "asked for: nothing contains the agent", parent)
     if wanted != "auto":
         raise GuardError("AG101", f"--sandbox {wanted!r} is unknown.", "Use `auto` or `none`.")
     require_programs(search)
     return Choice(Mode.CGROUP if parent else Mode.PIDNS, why, parent)
+
+
+def problems(search: str | None = None) -> list[GuardError]:
+    """Everything that stands in the way of the strongest mode, for `doctor`: it may be more than one thing."""
+    found = []
+    for check in (partial(require_programs, search), partial(choose_parent, None)):
+        try:
+            check()
+        except GuardError as error:
+            found.append(error)
+    return found
 
 
 def new_leaf(parent: Path, label: str) -> Cgroup:
@@ -97,12 +104,3 @@ def new_leaf(parent: Path, label: str) -> Cgroup:
 def own_code() -> tuple[Path, ...]:
     """Where the guard's own program lies: its package, virtual environment and interpreter."""
     return Path(__file__).parents[1], Path(sys.prefix), Path(sys.base_prefix)
-
-
-@contextmanager
-def _own_leaf(parent: Path, label: str) -> Iterator[Cgroup]:
-    leaf = new_leaf(parent, label)
-    try:
-        yield leaf
-    finally:
-        leaf.remove()

@@ -6,15 +6,14 @@ Guarantees: a path or program that is refused is refused before anything is star
 import json
 import os
 import select
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent_guard.errors import GuardError
 from agent_guard.sandbox import bubblewrap, view
 from agent_guard.sandbox.cgroup import Cgroup
-from agent_guard.sandbox.keeper import memory_file
+from agent_guard.sandbox.keeper import Child
 from agent_guard.sandbox.mode import Choice, Mode, own_code, require_programs
 
 GO = b"go\n"
@@ -24,31 +23,31 @@ START_LIMIT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A command, the descriptors it inherits (`info` first: the write end of a pipe), its environment and folder."""
+class Info:
+    """The pipe on which bubblewrap tells the pid of its namespace's init (--info-fd)."""
 
-    command: list[str]
-    fds: tuple[int, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    cwd: Path = Path("/")
-    info: int | None = None
+    read: int
+    write: int
 
-    def read_init(self) -> int | None:
-        """The pid of the namespace's init, from bubblewrap's --info-fd; None without a container. GuardError AG403."""
-        if self.info is None:
-            return None
-        os.close(self.fds[0])
+    def init(self) -> int:
+        """That pid, as the guard sees it. Raises GuardError AG403 if bubblewrap failed or hangs. To be called once."""
+        os.close(self.write)
         poller, text = select.poll(), b""
-        poller.register(self.info, select.POLLIN)
-        while poller.poll(START_LIMIT * 1000) and (part := os.read(self.info, 4096)):
+        poller.register(self.read, select.POLLIN)
+        while poller.poll(START_LIMIT * 1000) and (part := os.read(self.read, 4096)):
             text += part
         if not text.rstrip().endswith(b"}"):
             raise cannot_build("bubblewrap ended or hung before it stood; its own words are on stderr")
         return int(json.loads(text)["child-pid"])
 
 
-def prepare(spec: view.ContainerSpec, choice: Choice, leaf: Cgroup | None, stack: ExitStack) -> Plan:
-    """Check everything and build the command. Descriptors close with `stack`. GuardErrors of `Container.start`."""
+def prepare(
+    spec: view.ContainerSpec, choice: Choice, leaf: Cgroup | None, stack: ExitStack
+) -> tuple[Child, Info | None]:
+    """Check everything; the child to start, with Info if contained. Descriptors close with `stack`.
+
+    Raises the GuardErrors of `Container.start`.
+    """
     require_programs(names=("setpriv", "sh") if choice.mode is Mode.NONE else ("bwrap", "setpriv", "sh"))
     if choice.mode is Mode.CGROUP and leaf is None:
         raise GuardError(
@@ -56,14 +55,12 @@ def prepare(spec: view.ContainerSpec, choice: Choice, leaf: Cgroup | None, stack
         )
     program = view.find_program(spec.argv[0], spec.env.get("PATH"))
     agent = bubblewrap.gated(spec.work_dir, [str(program), *spec.argv[1:]])
-    plan = (
-        _uncontained(spec, program, agent)
-        if choice.mode is Mode.NONE
-        else _contained(spec, program, agent, stack)
-    )
-    if leaf is None:
-        return plan
-    return replace(plan, command=bubblewrap.join_cgroup(leaf.procs, plan.command))
+    join = bubblewrap.join_cgroup(leaf.procs, []) if leaf else []
+    if choice.mode is Mode.NONE:
+        socket = str(spec.socket_dir / "guard.sock") if spec.socket_dir else ""
+        env = bubblewrap.environment(spec, program, home=str(spec.work_dir), socket=socket)
+        return Child([*join, "setpriv", "--pdeathsig", "KILL", "--", *agent], env=env), None
+    return _contained(spec, program, join, agent, stack)
 
 
 def cannot_build(why: str) -> GuardError:
@@ -76,30 +73,34 @@ def cannot_build(why: str) -> GuardError:
     )
 
 
-def _uncontained(spec: view.ContainerSpec, program: Path, agent: list[str]) -> Plan:
-    socket = str(spec.socket_dir / "guard.sock") if spec.socket_dir else ""
-    env = bubblewrap.environment(spec, program, home=str(spec.work_dir), socket=socket)
-    return Plan(["setpriv", "--pdeathsig", "KILL", "--", *agent], env=env, cwd=spec.work_dir)
-
-
-def _contained(spec: view.ContainerSpec, program: Path, agent: list[str], stack: ExitStack) -> Plan:
+def _contained(
+    spec: view.ContainerSpec, program: Path, join: list[str], agent: list[str], stack: ExitStack
+) -> tuple[Child, Info]:
     code = own_code()
     roots = (*view.program_roots(program, spec.env.get("PATH")), code[0])
     view.check_view(spec, roots, homes=(Path.home(), *Path("/home").glob("*")), code=code)
-    is_root = os.geteuid() == 0
-    uid, gid = (spec.uid, spec.uid) if is_root else (os.getuid(), os.getgid())
-    if is_root:
+    root = os.geteuid() == 0
+    uid, gid = (spec.uid, spec.uid) if root else (os.getuid(), os.getgid())
+    if root:
         _give(spec.work_dir, uid)
         agent = bubblewrap.unprivileged(uid, agent)
     contents = bubblewrap.generated_files(spec, uid, gid)
-    files = {path: memory_file(stack, content) for path, content in contents.items()}
-    environ = bubblewrap.environment(spec, program)
-    info_out, info_in = os.pipe()
-    stack.callback(os.close, info_out)
-    words = bubblewrap.options(spec, roots, environ, files, info_in, userns=not is_root)
-    arguments = memory_file(stack, "".join(f"{word}\0" for word in words))
-    command = ["bwrap", "--args", str(arguments), "--", *agent]
-    return Plan(command, (info_in, arguments, *files.values()), info=info_out)
+    files = {path: _memory_file(stack, content) for path, content in contents.items()}
+    words = bubblewrap.options(spec, roots, bubblewrap.environment(spec, program), files, userns=not root)
+    arguments = _memory_file(stack, "".join(f"{word}\0" for word in words))
+    info = Info(*os.pipe())
+    stack.callback(os.close, info.read)
+    command = [*join, "bwrap", "--args", str(arguments), "--info-fd", str(info.write), "--", *agent]
+    return Child(command, (info.write, arguments, *files.values())), info
+
+
+def _memory_file(stack: ExitStack, content: str) -> int:
+    """A descriptor from which `content` can be read. It keeps the agent's environment out of `ps`."""
+    fd = os.memfd_create("agent-guard")
+    stack.callback(os.close, fd)
+    os.write(fd, content.encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def _give(folder: Path, uid: int) -> None:

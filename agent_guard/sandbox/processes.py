@@ -8,7 +8,7 @@ init (pid_namespaces(7)). Source of the fields: proc_pid_stat(5).
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,6 @@ class Process:
 
     pid: int
     parent: int
-    session: int
     started: int
     state: str
 
@@ -36,7 +35,6 @@ def parse_stat(text: str) -> Process:
     return Process(
         pid=int(head.split(" ", 1)[0]),
         parent=int(fields[1]),
-        session=int(fields[3]),
         started=int(fields[19]),
         state=fields[0],
     )
@@ -47,27 +45,15 @@ def read_process(pid: int) -> Process | None:
     return _read(_PROC / str(pid) / "stat")
 
 
-def read_tree(root: int) -> list[Process]:
-    """The process `root`, all below it, and all of its session, as one look at /proc shows them."""
-    everyone = [read_process(int(path.name)) for path in _PROC.iterdir() if path.name.isdecimal()]
-    return select_tree([process for process in everyone if process is not None], root)
-
-
-def select_tree(everyone: Iterable[Process], root: int) -> list[Process]:
-    """Those of `everyone` that are `root`, below it, or of its session; ordered by pid."""
-    children: dict[int, list[Process]] = {}
-    found = {}
-    for process in everyone:
-        children.setdefault(process.parent, []).append(process)
-        if root in (process.pid, process.session):
-            found[process.pid] = process
-    waiting = list(found.values())
+def walk(root: int) -> Iterator[Process]:
+    """The process `root` and all below it, parents first; each is yielded before its children are looked up."""
+    waiting, seen = [root], set()
     while waiting:
-        for child in children.get(waiting.pop().pid, ()):
-            if child.pid not in found:
-                found[child.pid] = child
-                waiting.append(child)
-    return [found[pid] for pid in sorted(found)]
+        process = read_process(waiting.pop())
+        if process is not None and process.pid not in seen:
+            seen.add(process.pid)
+            yield process
+            waiting += _children(process.pid)
 
 
 def send(process: Process, signum: signal.Signals) -> None:
@@ -89,19 +75,28 @@ def stop_tree(root: int, timeout: float, clock: Callable[[], float] = time.monot
     beforehand for a SIGCONT to itself (a timer, say), so whoever wants it to stay stopped calls this again.
     """
     deadline = clock() + timeout
-    before: list[tuple[int, int]] | None = None
+    before: list[Process] | None = None
     while True:
-        tree = read_tree(root)
-        for process in tree:
+        now = []
+        for process in walk(root):
+            now.append(process)
             if process.state not in _STANDING:
                 send(process, signal.SIGSTOP)
-        now = [(process.pid, process.started) for process in tree]
-        rests = all(_rests(process.pid) for process in tree)
+        rests = all(process.state in _RESTING and _rests(process.pid) for process in now)
         if rests and now == before:
             return True
         before = now if rests else None
         if clock() >= deadline:
             return False
+
+
+def _children(pid: int) -> list[int]:
+    """Children of all threads: proc_tid_children(5). Complete only once the parent stands still."""
+    found = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for thread in (_PROC / str(pid) / "task").iterdir():
+            found += [int(child) for child in (thread / "children").read_text().split()]
+    return found
 
 
 def _rests(pid: int) -> bool:

@@ -18,36 +18,9 @@ FIRST_UID = 61184  # systemd's range for dynamic users: no account of the host h
 _UIDS = 4336
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
-_HOST = (
-    *(
-        "/boot",
-        "/dev",
-        "/etc",
-        "/proc",
-        "/run",
-        "/sys",
-        "/tmp/.X11-unix",  # noqa: S108 - judged, not used
-        "/var/lib/docker",
-        "/var/run",
-        "/var/spool",
-    ),
-)
-_CREDENTIALS = (
-    *(
-        ".aws",
-        ".azure",
-        ".docker",
-        ".foundry",
-        ".git-credentials",
-        ".gnupg",
-        ".kube",
-        ".netrc",
-        ".npmrc",
-        ".pypirc",
-    ),
-    *(".ssh", ".bashrc", ".profile", ".config/autostart", ".config/gcloud", ".config/systemd"),
-    *(".local/share/agent-guard", ".local/share/keyrings"),
-)
+_HOST = "/boot /dev /etc /proc /run /sys /tmp/.X11-unix /var/lib/docker /var/run /var/spool"
+_CREDENTIALS = """.aws .azure .docker .foundry .git-credentials .gnupg .kube .netrc .npmrc .pypirc .ssh
+.bashrc .profile .config/autostart .config/gcloud .config/systemd .local/share/agent-guard .local/share/keyrings"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +83,7 @@ def check_view(
     """
     chosen = (*spec.rw, *spec.ro)
     own = tuple(path for path in (spec.work_dir, spec.socket_dir) if path is not None)
-    credentials = [home / name for home in homes for name in _CREDENTIALS]
+    credentials = [home / name for home in homes for name in _CREDENTIALS.split()]
     for path in (*own, *chosen, *roots):
         _refuse_if(
             not path.is_absolute() or not path.exists() or path.is_socket(), path, "no such file or folder"
@@ -122,8 +95,8 @@ def check_view(
         _refuse_holding(path, code)
         _refuse_inside(path, [*code, *map(Path, SYSTEM)])
     for path in (*chosen, spec.work_dir, *roots):
-        _refuse_holding(path, map(Path, _HOST))
-        _refuse_inside(path, map(Path, _HOST))
+        _refuse_holding(path, map(Path, _HOST.split()))
+        _refuse_inside(path, map(Path, _HOST.split()))
 
 
 def lies_in(path: Path, folders: Iterable[Path]) -> bool:
