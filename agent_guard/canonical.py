@@ -9,7 +9,7 @@ Narrower than RFC 8785 where readers differ: no integer beyond 2^53 - 1 (nor a f
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import isfinite
 from typing import Any, NoReturn
 
@@ -18,6 +18,8 @@ import rfc8785
 MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader keeps exact (RFC 8785 section 3.2.2.3, RFC 7493 section 2.2)."""
+
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class NotCanonical(ValueError):  # noqa: N818 - what it is, said of the bytes
@@ -28,7 +30,15 @@ def _refuse_constant(name: str) -> NoReturn:
     raise NotCanonical(f"{name} is not JSON")
 
 
-_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NotCanonical("a key is given twice")
+    return found
+
+
+_loads = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_loads_once = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_doubles).decode
 _fast = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 ).encode
@@ -54,18 +64,45 @@ def decode(data: bytes) -> Any:
     Raises `NotCanonical` for all else: other spellings, doubled keys, spaces, text that is not UTF-8 or not JSON, and
     whatever `encode` refuses.
     """
-    try:
-        value = _parse(data.decode())
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # not UTF-8, not JSON, digits without end, brackets without end
-        raise NotCanonical(f"not JSON in UTF-8: {error}") from error
+    value = _read(data, _loads)
     if encode(value) != data:
         raise NotCanonical(
             "JSON, but not in canonical form: keys sorted and given once, no spaces, shortest numbers"
         )
     return value
+
+
+def parse(data: bytes) -> Any:
+    """The value of JSON in any spelling, for files that people write.
+
+    Raises `NotCanonical` for what is not JSON in UTF-8, doubled keys, NaN, infinities and nesting beyond `MAX_DEPTH`.
+    """
+    return _read(data, _loads_once)
+
+
+def _read(data: bytes, loads: Callable[[str], Any]) -> Any:
+    _check_depth(data)
+    try:
+        return loads(data.decode())
+    except ValueError as error:  # not UTF-8, not JSON, or digits without end
+        raise NotCanonical(f"not JSON in UTF-8: {error}") from error
+
+
+def _check_depth(data: bytes) -> None:
+    """Counts the brackets outside strings before anything is parsed.
+
+    The parser recurses in C. What stops it is Python's recursion limit, and where a library has raised that, nothing
+    does: brackets without end then end the process.
+    """
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return
+    without_escapes = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside_strings = b"".join(without_escapes.split(b'"')[::2])
+    depth = 0
+    for bracket in outside_strings.translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise NotCanonical(f"nested more than {MAX_DEPTH} deep")
 
 
 def _is_plain(value: Any, depth: int) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from agent_guard import canonical
 from agent_guard.typed_data.messages import MalformedBallot, ballot_digest, checksum_address, reason_hash
 from agent_guard.types import Action, Ballot
 
@@ -80,9 +81,9 @@ class SignedBallot:
         if len(text) > MAX_FILE:
             raise MalformedBallot(f"the file is longer than {MAX_FILE} characters")
         try:
-            value = json.loads(text, object_pairs_hook=_unique)
-        except (ValueError, RecursionError) as error:
-            raise MalformedBallot(f"the file is not JSON: {error}") from error
+            value = canonical.parse(text.encode())
+        except ValueError as error:  # NotCanonical, or a text that has no UTF-8
+            raise MalformedBallot(f"the file can't be read: {error}") from error
         file, ballot = _keys(value, _FILE_KEYS, "file"), _keys(value.get("ballot"), _BALLOT_KEYS, "ballot")
         if file["format"] != BALLOT_FORMAT:
             raise MalformedBallot(f"the file's format is not {BALLOT_FORMAT}")
@@ -122,12 +123,6 @@ def _keys(value: Any, expected: frozenset[str], what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict) or value.keys() != expected:
         raise MalformedBallot(f"the {what} does not have exactly the keys {', '.join(sorted(expected))}")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
-        raise MalformedBallot("a key is given twice")
-    return dict(pairs)
 
 
 def _from_hex(value: Any) -> bytes:

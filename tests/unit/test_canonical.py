@@ -1,6 +1,7 @@
 import json
 import math
 import struct
+import sys
 from contextlib import suppress
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -10,7 +11,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_guard.canonical import MAX_DEPTH, MAX_INTEGER, NotCanonical, decode, encode
+from agent_guard.canonical import MAX_DEPTH, MAX_INTEGER, NotCanonical, decode, encode, parse
 
 pytestmark = pytest.mark.unit
 
@@ -137,6 +138,8 @@ class Word(StrEnum):
         {"ok": [1, {"deep": math.nan}]},
         [1.5, MAX_INTEGER + 1],
         [1.5, object()],
+        [1.5, Word.A],
+        {"a": 1.5, "b": Number.ONE},
         {"ö": "\ud800"},
     ],
 )
@@ -209,6 +212,45 @@ def test_nesting_ends_at_the_limit():
         decode(nested(1_000_000))
     with pytest.raises(NotCanonical):
         decode(b'{"a":' * 100_000)
+
+
+@pytest.mark.parametrize("data", [nested(1_000_000), b'{"a":' * 1_000_000, b'[{"a":' * 500_000])
+@pytest.mark.parametrize("read", [decode, parse])
+def test_brackets_without_end_are_refused_even_where_recursion_has_no_limit(read, data):
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10**9)
+    try:
+        with pytest.raises(NotCanonical, match="deep"):
+            read(data)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+@given(st.lists(st.text('[]{}"\\\\a', max_size=200), max_size=5), st.integers(2, MAX_DEPTH))
+def test_brackets_in_strings_and_beside_each_other_are_not_nesting(strings, depth):
+    value = [strings, *([[]] * 100)]
+    for _ in range(depth - 2):
+        value = [value, '"[{\\' + "[" * 100]
+    assert decode(encode(value)) == value
+
+
+@given(values)
+def test_parse_takes_any_spelling(value):
+    assert parse(json.dumps(value, indent=3).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a":1, "a":2}', b'[{"b":{"a":1,"a":1}}]', b"[NaN]", b"-Infinity", b"", b'"\xff"', b"1,"]
+)
+def test_parse_refuses_what_readers_disagree_on(data):
+    with pytest.raises(NotCanonical):
+        parse(data)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_float_that_is_no_number_is_named_as_such(number):
+    with pytest.raises(NotCanonical, match="NaN and infinities"):
+        encode([number])
 
 
 def test_a_value_inside_itself_is_refused():

@@ -41,6 +41,7 @@ def signer(number: int, name: str = "example.com/log") -> Signer:
 
 OURS, OTHER, STRANGER = signer(1), signer(2, "witness.example/w1"), signer(3)
 NOTE = sign_note(TEXT, [OURS])
+LINE = str(OURS.sign(TEXT))
 
 lines = st.text(st.characters(exclude_categories=["Cs"], min_codepoint=0x20), min_size=1, max_size=40)
 checkpoints = st.builds(
@@ -135,6 +136,8 @@ def test_extension_lines_are_kept():
         TEXT.replace("1234", "1e3"),
         TEXT.replace("1234", "१२३४"),
         TEXT.replace("1234", "1²"),
+        TEXT.replace("1234", "1२"),
+        TEXT + "extension without its newline",
         TEXT.replace("1234", str(2**63)),
         TEXT.replace("1234", "9" * 5000),
         TEXT.replace(ROOT64, ""),
@@ -294,9 +297,6 @@ def test_two_keys_that_share_name_and_id_are_not_told_apart_by_guessing():
         open_note(NOTE, [OURS.verifier, Colliding(OURS.verifier.name, bytes(32))])
 
 
-LINE = str(OURS.sign(TEXT))
-
-
 @pytest.mark.parametrize(
     "note",
     [
@@ -306,6 +306,7 @@ LINE = str(OURS.sign(TEXT))
         NOTE[:-1],
         NOTE + "\n",
         NOTE + "trailing\n",
+        NOTE + LINE,
         NOTE.replace("\n\n", "\n"),
         NOTE.replace("— ", "- "),
         NOTE.replace("— ", "—"),
@@ -327,6 +328,8 @@ LINE = str(OURS.sign(TEXT))
     ],
 )
 def test_text_that_is_no_note_is_refused(note):
+    with pytest.raises(NoteError):
+        parse_note(note)
     with pytest.raises(NoteError):
         open_note(note, [OURS.verifier])
 

@@ -83,6 +83,11 @@ def test_an_entry_cannot_forge_a_row():
     assert clean(forged) == f"ok {R}7 intent VERIFIED 8 halt"
 
 
+def test_runs_of_spaces_cannot_push_text_onto_a_row_of_its_own():
+    assert clean("  a   b  ") == "a b"
+    assert clean("é  b") == "é b"
+
+
 def test_reversed_text_keeps_its_order():
     assert clean("safe\u202egpj.exe") == f"safe{R}gpj.exe"
 
