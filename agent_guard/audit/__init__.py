@@ -1,9 +1,9 @@
-"""The audit: VERIFIED, TAMPERED or INDETERMINATE, from the log's rows and the chain alone (start with audit.py).
+"""The audit: VERIFIED, TAMPERED or INDETERMINATE, from the log's rows and the chain alone (start with examination.py).
 
 Imports nothing of the guard that wrote the log but the formats (`entry`, `merkle`) and the shape of a row.
 """
 
-from agent_guard.audit.audit import AuditLimits, Log, audit
+from agent_guard.audit.examination import AuditLimits, Log, audit
 from agent_guard.audit.facts import ChainFacts, Event, Extension, Happening, Unreachable
 from agent_guard.audit.result import Aspect, AuditResult, Check, Death, Fault, Result
 

@@ -23,7 +23,7 @@ class Obedience:
 
     def __init__(self, chain: ChainFacts) -> None:
         self._chain = chain
-        self._stops = stops(chain.history, chain.state.agent)
+        self._stops = stops(chain.history, chain.state)
         self._pauses = pauses(chain.history)
         self._halt = latest_halt(chain.history)
         self._suspects: dict[int, tuple[Entry, str]] = {}

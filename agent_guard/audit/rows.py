@@ -1,6 +1,6 @@
 """Checks of one row after the other that need no chain: place, leaf, form, counters, content.
 
-Each row yields at most one fault of its own; the steps are those of `audit.py`.
+Each row yields at most one fault of its own; the steps are those of `examination.py`.
 """
 
 from dataclasses import dataclass, field
@@ -41,20 +41,21 @@ class RowChecks:
         self.expected += 1
         # 3. Leaf
         if leaf_hash(row.body) != row.leaf:
-            return self._unusable(row, "its bytes do not hash to the leaf that the guard stored with it")
+            return self._uncounted(row, "its bytes do not hash to the leaf that the guard stored with it")
         # 4. Form
         try:
             entry = Entry.decode(row.body)
         except MalformedEntry as error:
-            return self._unusable(row, f"its bytes are no entry: {error}")
+            return self._uncounted(row, f"its bytes are no entry: {error}")
         if (entry.index, entry.agent, entry.counter, entry.kind.value) != _columns(row):
-            return self._unusable(row, _elsewhere(row, entry))
+            self.counters[entry.agent] = entry.counter + 1
+            return _unusable(row, _elsewhere(row, entry))
         return Checked(entry, self._counter(entry) or _content(row, entry))
 
-    def _unusable(self, row: Row, why: str) -> Checked:
+    def _uncounted(self, row: Row, why: str) -> Checked:
         # The count goes on as the database lists it, so that one bad entry is not reported twice.
         self.counters[row.agent] = row.counter + 1
-        return Checked(None, Fault(_INTEGRITY, row.index, "entry", why), breaks_tree=True)
+        return _unusable(row, why)
 
     def _misplaced(self, row: Row) -> Checked:
         """2. Place: indices run from 0 without a gap."""
@@ -74,6 +75,10 @@ class RowChecks:
             return None
         why = f"it is its agent's number {entry.counter}, but number {expected} comes next: entries were left out"
         return Fault(_COMPLETENESS, entry.index, "counter", why)
+
+
+def _unusable(row: Row, why: str) -> Checked:
+    return Checked(None, Fault(_INTEGRITY, row.index, "entry", why), breaks_tree=True)
 
 
 def _columns(row: Row) -> tuple[int, bytes, int, str]:

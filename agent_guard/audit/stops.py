@@ -52,10 +52,11 @@ class Pause:
         return False
 
 
-def stops(history: Sequence[Happening], agent: bytes) -> list[Stop]:
+def stops(history: Sequence[Happening], state: AgentState) -> list[Stop]:
     """All stops of the agent and of the fleet, and the time before its registration."""
+    agent = state.agent
     return [
-        *_before_registration(history, agent),
+        *_before_registration(history, state),
         *_of(history, agent, "the agent"),
         *_of(history, FLEET, "the fleet"),
     ]
@@ -91,9 +92,11 @@ def missing_history(history: Sequence[Happening], state: AgentState) -> str | No
     return None
 
 
-def _before_registration(history: Sequence[Happening], agent: bytes) -> list[Stop]:
-    first = _first(history, agent, Event.REGISTERED, 0)
-    return [Stop(0, first, "the agent was not registered yet")] if first != 0 else []
+def _before_registration(history: Sequence[Happening], state: AgentState) -> list[Stop]:
+    first = _first(history, state.agent, Event.REGISTERED, 0)
+    if first == NEVER and state.state is not State.NONE:
+        return []  # it was registered, in an event that the node did not give: `missing_history` says so
+    return [Stop(0, first, "the agent was not registered yet")]
 
 
 def _of(history: Sequence[Happening], agent: bytes, whose: str) -> list[Stop]:

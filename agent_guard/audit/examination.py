@@ -203,12 +203,16 @@ class _Examination:
         if end >= head:
             return
         if self.unreadable is None:
-            why = f"the chain's head has {head} entries, the log ends after {end}: its tail was cut off"
+            why = f"the chain's head has {head} entries, the log ends after {end}: its tail was cut off{self._hanging(end)}"
         elif self.unreadable.code == "AG515":
             why = f"anchored entries from here on can't be read: {self.unreadable.message}"
         else:
             return
         self._note(Fault(Aspect.COMPLETENESS, end, f"entries [{end}, {head})", why))
+
+    def _hanging(self, end: int) -> str:
+        proven = self._tree.proven
+        return f" (without it, entries [{proven}, {end}) can't be proven either)" if proven < end else ""
 
     def _unread(self) -> str | None:
         if self.unreadable is None:

@@ -1,0 +1,189 @@
+"""An honest guard's log in a real database, the chain that anchored it, and the tools of a forger."""
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_guard.audit import (
+    AuditLimits,
+    AuditResult,
+    ChainFacts,
+    Event,
+    Extension,
+    Happening,
+    Log,
+    Unreachable,
+    audit,
+)
+from agent_guard.entry import Entry
+from agent_guard.errors import GuardError
+from agent_guard.log.reading import rows_until_damage
+from agent_guard.log.recorder import Recorder
+from agent_guard.merkle import Frontier, leaf_hash
+from agent_guard.store import Reader, Store
+from agent_guard.typed_data import agent_id
+from agent_guard.types import FLEET, AgentState, Block, Head, LogIdentity, State
+
+IDENTITY = LogIdentity(31337, "0x" + "Aa" * 20, "0x" + "Bb" * 20)
+ME = agent_id("walker")
+GENESIS = 1_700_000_000
+
+
+def block(number: int) -> Block:
+    """The chain's block at a height: one every ten seconds."""
+    return Block(number, sha256(b"block %d" % number).digest(), GENESIS + 10 * number)
+
+
+def happening(event: Event, number: int, agent: bytes = ME, **details: Any) -> Happening:
+    return Happening(event, agent, block(number), **({"epoch": 1} | details))
+
+
+REGISTERED = happening(Event.REGISTERED, 90, operator=IDENTITY.operator)
+
+
+@dataclass
+class World:
+    """A log, what the chain knows of it, and an audit of the one against the other."""
+
+    path: Path
+    now: int = 100  # the chain's height
+    history: list[Happening] = field(default_factory=lambda: [REGISTERED])
+    extensions: list[Extension] = field(default_factory=list)
+    state: State = State.RUNNING
+    identity: LogIdentity = IDENTITY
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.path, IDENTITY)
+        self.store._connection.execute("PRAGMA synchronous = OFF")  # durability is tested elsewhere
+        self.recorder = Recorder(
+            self.store,
+            block=lambda: block(self.now),
+            now_ms=lambda: block(self.now).timestamp * 1000 + 500,
+            salt=(sha256(b"salt %d" % number).digest() for number in itertools.count()).__next__,
+        )
+
+    def record(self, kind: str, content: Any = None, agent: str | None = "walker", **details: Any) -> int:
+        """Records an entry at the present height, then goes on by one block; its index."""
+        done = self.recorder.append(agent, kind, {} if content is None else content, **details).result()
+        self.now += 1
+        return done.index
+
+    def work(self, count: int) -> None:
+        """Actions of two agents by turns: an intent and its outcome each."""
+        for number in range(count):
+            agent = "walker" if number % 3 else "other"
+            intent = self.record("intent", {"tool": "write", "arguments": {"n": number}}, agent)
+            self.record("outcome", {"status": "ok", "result": number}, agent, refers_to=intent)
+
+    def anchor(self) -> None:
+        head = self.recorder.head()
+        old = self.extensions[-1].new_size if self.extensions else 0
+        self.extensions.append(Extension(block(self.now), old, head.size, head.root))
+
+    def happens(self, event: Event, agent: bytes = ME, **details: Any) -> None:
+        self.history.append(happening(event, self.now, agent, **details))
+
+    def close(self) -> None:
+        self.recorder.close()
+        self.store.close()
+
+    def facts(self, **changes: Any) -> ChainFacts:
+        last = self.extensions[-1] if self.extensions else None
+        head = Head(last.new_size, last.root, last.block.timestamp) if last else Head(0, Frontier().root())
+        facts = ChainFacts(
+            identity=self.identity,
+            as_of=block(self.now),
+            head=head,
+            state=agent_state(self.state, head),
+            history=tuple(self.history),
+            extensions=tuple(self.extensions),
+            block_at=lambda number: block(number) if number <= self.now else None,
+        )
+        return replace(facts, **changes)
+
+    def audit(self, chain: ChainFacts | Unreachable | None = None, **limits: Any) -> AuditResult:
+        self.recorder.close()
+        with Reader(self.path) as reader, reader.snapshot():
+            log = Log(reader.identity(), rows_until_damage(reader))
+            return audit(ME, log, chain or self.facts(), AuditLimits(**limits))
+
+    # -- the forger
+
+    def forge(self, *statements: str, values: Sequence[Any] = ()) -> None:
+        """Changes the database as one who holds the file can."""
+        self.close()
+        with sqlite3.connect(self.path) as connection:
+            triggers = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+            for (name,) in triggers:
+                connection.execute(f"DROP TRIGGER {name}")
+            for statement in statements:
+                connection.execute(statement, values)
+        connection.close()
+
+    def rewrite(self, index: int, change: Callable[[Entry], Entry]) -> None:
+        """Changes an entry consistently: its bytes, its leaf and its columns all fit each other afterwards."""
+        with Reader(self.path) as reader:
+            row = reader.row(index)
+        assert row is not None
+        entry = change(Entry.decode(row.body))
+        body = entry.encode()
+        self.forge(
+            "UPDATE entry SET agent = ?, counter = ?, kind = ?, body = ?, leaf = ? WHERE leaf_index = ?",
+            values=(entry.agent, entry.counter, entry.kind.value, body, leaf_hash(body), index),
+        )
+
+
+def agent_state(state: State, head: Head) -> AgentState:
+    return AgentState(
+        agent=ME,
+        state=state,
+        may_run=state is State.RUNNING,
+        epoch=1,
+        arms=0,
+        vetoes=0,
+        halt_votes=0,
+        resume_votes=0,
+        paused_until=0,
+        lease_until=0,
+        resume_ready_at=0,
+        operator=IDENTITY.operator,
+        head=head,
+        halted_size=0,
+    )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path / "log.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def honest(world: World) -> World:
+    """A log of 30 entries, anchored at 6, 14 and 30, of two agents and the guard itself."""
+    world.record("config", {"poll": 1}, None)
+    world.record("start", {"command": ["python", "walk.py"]})
+    world.work(2)
+    world.anchor()
+    world.work(4)
+    world.anchor()
+    world.work(8)
+    world.anchor()
+    return world
+
+
+@pytest.fixture
+def fleet() -> bytes:
+    return FLEET
+
+
+@pytest.fixture
+def unreachable() -> GuardError:
+    return GuardError("AG201", "no answer.", "Wait.")
