@@ -24,8 +24,9 @@ _LIFE = "--die-with-parent --new-session"
 _FEW_CAPS = "--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID --cap-add CAP_SETPCAP"
 _NO_CAPS = "--clear-groups --bounding-set=-all --inh-caps=-all --ambient-caps=-all --no-new-privs"
 
-# The agent's first own instruction waits for a word from the guard: a guard that died meanwhile can't say it.
-_GATE = 'read -r word && [ "$word" = go ] && cd -- "$0" && exec "$@" </dev/null'
+# The agent's first own instruction waits for a word from the guard, given once bubblewrap's parent-death signals are
+# set: a guard that died meanwhile can't give it. Standard input is a socket until then.
+_GATE = 'echo up >&0 && read -r word && [ "$word" = go ] && cd -- "$0" && exec "$@" </dev/null'
 _JOIN = 'echo $$ > "$0" && exec "$@"'
 
 
@@ -35,7 +36,7 @@ def join_cgroup(procs: Path, command: list[str]) -> list[str]:
 
 
 def gated(folder: Path, argv: Iterable[str]) -> list[str]:
-    """The agent's command behind the gate: it runs, in `folder`, once the line `go` comes on standard input."""
+    """The agent's command behind the gate: it says `up` and runs, in `folder`, once it is told `go`."""
     return ["/bin/sh", "-c", _GATE, str(folder), *argv]
 
 

@@ -8,6 +8,7 @@ so does the agent. Trusts the kernel and bubblewrap. With `Mode.NONE` only what 
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from agent_guard.errors import GuardError
 from agent_guard.sandbox.cgroup import Cgroup
 from agent_guard.sandbox.keeper import Stream, spawn, wait_exit
 from agent_guard.sandbox.mode import Choice, Mode, new_leaf
-from agent_guard.sandbox.plan import GO, START_LIMIT, cannot_build, prepare
+from agent_guard.sandbox.plan import START_LIMIT, cannot_build, open_gate, prepare
 from agent_guard.sandbox.processes import Process, read_process, send, stop_tree, walk
 from agent_guard.sandbox.view import ContainerSpec
 
@@ -149,8 +150,10 @@ class Container:
             self.leaf = new_leaf(self.choice.parent, self.spec.name)
         with ExitStack() as stack:
             child, info = prepare(self.spec, self.choice, self.leaf, stack)
-            spawned = spawn(child, (stdout, stderr), None if self.leaf else self._restop, self._bury)
-            stack.callback(spawned.stdin.close)
+            gate, stdin = (stack.enter_context(end) for end in socket.socketpair())
+            streams = (stdin.fileno(), stdout, stderr)
+            spawned = spawn(child, streams, None if self.leaf else self._restop, self._bury)
+            stdin.close()
             self._launcher = self._root = spawned.pid
             self._pidfds.append(spawned.pidfd)
             if info is not None:
@@ -158,7 +161,7 @@ class Container:
                 self._pidfds.insert(0, os.pidfd_open(self._root))
                 if self.leaf is not None and self._root not in self.leaf.pids():
                     raise cannot_build("its first process is not in its cgroup")
-            spawned.stdin.write(GO)
+            open_gate(gate, self._root)
 
     def _stop(self, timeout: float) -> bool:
         if self.leaf is not None:

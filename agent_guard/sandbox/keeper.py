@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, cast
+from typing import IO
 
 from agent_guard.errors import GuardError
 
 Stream = int | IO[bytes] | None
+Streams = tuple[Stream, Stream, Stream]
 _TICK = 0.02
 
 
@@ -35,20 +36,19 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
-    """A started child: its pid, its pidfd (the caller closes it) and the pipe that is its standard input."""
+    """A started child: its pid, and its pidfd, which the caller closes."""
 
     pid: int
     pidfd: int
-    stdin: IO[bytes]
 
 
 def spawn(
-    child: Child, streams: tuple[Stream, Stream], tick: Callable[[], None] | None, done: Callable[[int], None]
+    child: Child, streams: Streams, tick: Callable[[], None] | None, done: Callable[[int], None]
 ) -> Spawned:
-    """Start the child on a keeper thread of its own; it gets a pipe for standard input, and PATH for environment.
+    """Start the child on a keeper thread of its own.
 
-    `streams` are standard output and error, as in `subprocess`. The keeper calls `tick` every 20 ms while the child
-    lives, and `done` with its return code after reaping it. Raises GuardError AG403 if it can't be started.
+    `streams` are its standard input, output and error, as in `subprocess`. The keeper calls `tick` every 20 ms while
+    the child lives, and `done` with its return code after reaping it. GuardError AG403 if it can't be started.
     """
     started: Future[Spawned] = Future()
     keep = partial(_keep, partial(_popen, child, *streams), started, tick, done)
@@ -76,7 +76,7 @@ def _keep(
     try:
         process = start()
         pidfd = os.pidfd_open(process.pid)
-        started.set_result(Spawned(process.pid, os.dup(pidfd), cast(IO[bytes], process.stdin)))
+        started.set_result(Spawned(process.pid, os.dup(pidfd)))
     except BaseException as error:  # noqa: BLE001 - raised again in `spawn`; nothing was started
         started.set_exception(error)
         return
@@ -87,11 +87,10 @@ def _keep(
     done(process.wait())
 
 
-def _popen(child: Child, stdout: Stream, stderr: Stream) -> subprocess.Popen[bytes]:
+def _popen(child: Child, stdin: Stream, stdout: Stream, stderr: Stream) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         child.command,
-        bufsize=0,
-        stdin=subprocess.PIPE,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         pass_fds=child.fds,

@@ -6,6 +6,8 @@ Guarantees: a path or program that is refused is refused before anything is star
 import json
 import os
 import select
+import socket
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,8 @@ from agent_guard.sandbox import bubblewrap, view
 from agent_guard.sandbox.cgroup import Cgroup
 from agent_guard.sandbox.keeper import Child
 from agent_guard.sandbox.mode import Choice, Mode, own_code, require_programs
+from agent_guard.sandbox.processes import read_process
 
-GO = b"go\n"
-"""What opens the gate before the agent's first instruction."""
 START_LIMIT = 10.0
 """Seconds that bubblewrap may take to build the container."""
 
@@ -39,6 +40,26 @@ class Info:
         if not text.rstrip().endswith(b"}"):
             raise cannot_build("bubblewrap ended or hung before it stood; its own words are on stderr")
         return int(json.loads(text)["child-pid"])
+
+
+def open_gate(gate: socket.socket, init: int) -> None:
+    """Let the agent's first instruction run. Raises GuardError AG403 if the gate does not answer.
+
+    The gate says `up` when it is the only thing left to run. Its init sets its parent-death signal just after starting
+    it, and then sleeps for good: only from then on is the agent sure to die with the guard.
+    """
+    gate.settimeout(START_LIMIT)
+    try:
+        if gate.recv(16) != b"up\n":
+            raise cannot_build("it ended before the agent could start; its own words are on stderr")
+        deadline = time.monotonic() + START_LIMIT
+        while (process := read_process(init)) is None or process.state != "S":
+            if process is None or time.monotonic() > deadline:
+                raise cannot_build("its init is gone or does not come to rest")
+            time.sleep(0.001)
+        gate.sendall(b"go\n")
+    except OSError as error:
+        raise cannot_build(f"the gate before the agent did not open ({error})") from error
 
 
 def prepare(

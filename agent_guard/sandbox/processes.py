@@ -77,12 +77,13 @@ def stop_tree(root: int, timeout: float, clock: Callable[[], float] = time.monot
     deadline = clock() + timeout
     before: list[Process] | None = None
     while True:
-        now = []
+        now, rests = [], True
         for process in walk(root):
             now.append(process)
-            if process.state not in _STANDING:
+            states = _thread_states(process.pid)
+            rests = rests and states <= _RESTING
+            if not states <= _STANDING:
                 send(process, signal.SIGSTOP)
-        rests = all(process.state in _RESTING and _rests(process.pid) for process in now)
         if rests and now == before:
             return True
         before = now if rests else None
@@ -99,13 +100,12 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _rests(pid: int) -> bool:
-    """Whether no thread runs: the main thread may have ended while others go on."""
-    try:
+def _thread_states(pid: int) -> set[str]:
+    """The states of all threads: the main one may have ended (a zombie) while others go on."""
+    with suppress(FileNotFoundError, ProcessLookupError):
         threads = [_read(path / "stat") for path in (_PROC / str(pid) / "task").iterdir()]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return all(thread is None or thread.state in _RESTING for thread in threads)
+        return {thread.state for thread in threads if thread is not None}
+    return set()
 
 
 def _read(path: Path) -> Process | None:
