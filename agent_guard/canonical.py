@@ -1,7 +1,7 @@
 """JSON in its one canonical form, RFC 8785 (JCS): the bytes that are hashed.
 
 Guarantees: equal values have equal bytes, and `decode` takes nothing but those bytes, so that no two texts of one value
-can pass for each other. Everything encoded decodes again. Trusts nobody: both functions may be given what an agent
+can pass for each other. Everything encoded decodes again. Trusts nobody: its functions may be given what an agent
 wrote; what they refuse they refuse with `NotCanonical` alone.
 
 Narrower than RFC 8785 where readers differ: no integer beyond 2^53 - 1 (nor a float that prints as one), at most
@@ -52,7 +52,7 @@ def encode(value: Any) -> bytes:
     """
     try:
         # The standard library's encoder in C writes the same bytes where there is no float to print and where sorting
-        # by code point is sorting by UTF-16 unit. It is ten times as fast.
+        # by code point is sorting by UTF-16 unit. It is several times as fast.
         return _fast(value).encode() if _is_plain(value, 0) else rfc8785.dumps(value)
     except (UnicodeEncodeError, rfc8785.CanonicalizationError) as error:
         raise NotCanonical("a string holds a lone surrogate") from error
