@@ -203,7 +203,8 @@ class _Examination:
         if end >= head:
             return
         if self.unreadable is None:
-            why = f"the chain's head has {head} entries, the log ends after {end}: its tail was cut off{self._hanging(end)}"
+            why = f"the chain's head has {head} entries, the log ends after {end}: its tail was cut off"
+            why += self._hanging(end)
         elif self.unreadable.code == "AG515":
             why = f"anchored entries from here on can't be read: {self.unreadable.message}"
         else:
