@@ -348,6 +348,12 @@ CATALOGUE: dict[str, Explanation] = {
         "No head that stands on chain covers the entry (or none of the size asked for), so there is nothing to prove it"
         " against. The guard anchors by count and by age; status shows what is missing.",
     ),
+    "AG542": Explanation(
+        Kind.TAMPERED,
+        "The log and the chain have different roots",
+        "For the same number of entries the log's anchored head and the chain's differ. One of them is not what was"
+        " written, and the chain can't be rewritten by an operator.",
+    ),
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",

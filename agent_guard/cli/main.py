@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from agent_guard import __version__
-from agent_guard.cli import agent, council, deployment, devnet, key, run, status, vote
+from agent_guard.cli import (
+    agent,
+    audit,
+    council,
+    demo,
+    deployment,
+    devnet,
+    doctor,
+    key,
+    log,
+    run,
+    status,
+    vote,
+)
 from agent_guard.cli.output import Facts, Line, Output
 from agent_guard.errors import CATALOGUE, GuardError, Kind
 
@@ -41,9 +54,13 @@ def _root(
     pass
 
 
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.command("run", no_args_is_help=True)(run.run)
 app.command("status")(status.status)
 app.add_typer(vote.app, name="vote")
+app.command("audit")(audit.audit)
+app.add_typer(log.app, name="log")
 app.add_typer(agent.app, name="agent")
 app.add_typer(council.app, name="council")
 app.add_typer(deployment.app, name="deployment")

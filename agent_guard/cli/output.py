@@ -7,6 +7,7 @@ outside is cleaned here, so that one entry of an agent can't forge a row or driv
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,6 +110,12 @@ class Output:
         if not self.as_json:
             print(text.clean(message), file=self.stderr, flush=True)
 
+    def relay(self, line: str, indent: int) -> None:
+        """A line of another command's output on stderr, its columns kept; nothing with --json."""
+        if not self.as_json:
+            kept = "".join(part if part.isspace() else text.clean(part) for part in re.split(r"( +)", line))
+            print(" " * indent + kept, file=self.stderr, flush=True)
+
     def narrate_facts(self, rows: Sequence[tuple[str, str]]) -> None:
         """Labels and values on stderr, such as what a signer is told before signing; nothing with --json."""
         width = max(len(label) for label, _ in rows)
@@ -154,8 +161,8 @@ class Output:
         elif isinstance(block, Facts):
             self._columns([(label, value) for label, value in block.rows])
         elif block.rows:
-            header = [Word(name, BOLD) for name in block.columns]
-            self._columns([header, *block.rows])
+            header = [[Word(name, BOLD) for name in block.columns]] if block.columns else []
+            self._columns([*header, *block.rows])
         else:
             self._print(block.empty)
 

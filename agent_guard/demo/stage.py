@@ -21,7 +21,7 @@ class Stage:
     Args:
         folder: their working folder.
         environ: what they get on top of this process's environment.
-        show: prints a line, without the final newline.
+        show: prints a line of a command or its output.
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str], show: Callable[[str], None]) -> None:
@@ -46,7 +46,7 @@ class Stage:
             timeout=120,
         )
         for line in (done.stderr + done.stdout).splitlines():
-            self.show(f"    {line}")
+            self.show(line)
         if done.returncode != expect:
             raise _unexpected(arguments, f"it ended with code {done.returncode}, not {expect}")
         return done.stdout
@@ -78,7 +78,7 @@ class Stage:
             if step.get("event") == event:
                 return step
             if step.get("event") == "trouble":
-                self.show(f"    trouble: {step['error']['message']}")
+                self.show(f"trouble: {step['error']['message']}")
         raise _unexpected(("run",), f"it ended before it said {event!r}")
 
     def until(self, what: str, happened: Callable[[], bool]) -> None:
@@ -104,7 +104,7 @@ class Stage:
 
     def _typed(self, arguments: tuple[str, ...]) -> None:
         words = [argument if argument == "&" else shlex.quote(argument) for argument in arguments]
-        self.show(f"  $ agent-guard {' '.join(words)}")
+        self.show(f"$ agent-guard {' '.join(words)}")
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "agent_guard", *arguments]

@@ -3,9 +3,18 @@
 from pathlib import Path
 
 WORDS = (
-    "ballot quorum signer halt epoch lease anchor frontier leaf root entry outcome intent receipt auditor operator"
-    " council fleet witness checkpoint"
-).split()
+    "ballot",
+    "quorum",
+    "signer",
+    "halt",
+    "epoch",
+    "lease",
+    "anchor",
+    "frontier",
+    "leaf",
+    "root",
+    "witness",
+)
 
 
 def write(folder: Path, count: int) -> None:

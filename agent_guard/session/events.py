@@ -26,11 +26,11 @@ class Stages:
     def as_meta(self, receipt: DeathReceipt) -> dict[str, int | str | bool]:
         """The death entry's public metadata: what an auditor needs for obedience, even after an erasure."""
         times = {
-            "vote_ms": self.vote,
-            "block_ms": self.block,
-            "seen_ms": self.seen,
-            "frozen_ms": self.frozen,
-            "dead_ms": self.dead,
+            "vote": self.vote,
+            "block": self.block,
+            "seen": self.seen,
+            "frozen": self.frozen,
+            "dead": self.dead,
             "epoch": receipt.epoch,
         }
         known: dict[str, int | str | bool] = {name: time for name, time in times.items() if time is not None}

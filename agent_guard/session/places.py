@@ -18,14 +18,19 @@ class Places:
         return self.home / self.network
 
     @property
+    def logs(self) -> Path:
+        """The folder of all operators' logs."""
+        return self._network / "logs"
+
+    @property
     def log(self) -> Path:
         """The operator's log."""
-        return self._network / "logs" / f"{self.operator.lower()}.sqlite"
+        return self.logs / f"{self.operator.lower()}.sqlite"
 
     @property
     def checkpoint_key(self) -> Path:
         """The Ed25519 key that signs the log's checkpoints, raw 32 bytes in hex."""
-        return self._network / "logs" / f"{self.operator.lower()}.checkpoint-key"
+        return self.logs / f"{self.operator.lower()}.checkpoint-key"
 
     @property
     def work(self) -> Path:

@@ -24,7 +24,7 @@ from agent_guard.guard.watcher import Watcher
 from agent_guard.log.anchor import Anchor, AnchorPolicy, HeadSigner
 from agent_guard.log.recorder import Recorder
 from agent_guard.sandbox.container import Container
-from agent_guard.sandbox.mode import Choice, choose_mode
+from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.sandbox.view import ContainerSpec, agent_uid
 from agent_guard.session.events import Step
@@ -63,7 +63,8 @@ def guarded(
     watcher, subscription = _watching(connection, command.agent, identity)
     _refuse(watcher.standing(command.agent), operator.address)
     choice = choose_mode(settings.sandbox)
-    probe(choice)
+    if choice.mode is not Mode.NONE:  # said aloud by the command that was asked for it
+        probe(choice, agent_uid(int.from_bytes(identity, "big")))
     places = Places(settings.home, settings.network, operator.address, command.agent)
     places.create()
     with ExitStack() as stack:

@@ -1,0 +1,112 @@
+"""`agent-guard audit`: an agent's log against the chain, without the operator's word."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent_guard.cli.options import Agent, Json, Network, RpcUrl, settings
+from agent_guard.cli.output import (
+    GREEN,
+    RED,
+    YELLOW,
+    Block,
+    Cell,
+    Facts,
+    Hash,
+    Line,
+    Output,
+    Table,
+    Time,
+    Word,
+)
+from agent_guard.errors import Kind
+
+if TYPE_CHECKING:
+    from agent_guard.audit import AuditResult
+    from agent_guard.types import LogIdentity
+
+STYLES = {"VERIFIED": GREEN, "TAMPERED": RED, "INDETERMINATE": YELLOW}
+EXIT_CODES = {"VERIFIED": 0, "TAMPERED": Kind.TAMPERED.value, "INDETERMINATE": Kind.INDETERMINATE.value}
+
+
+def audit(
+    agent: Agent,
+    log: Annotated[
+        Path | None, typer.Option("--log", metavar="FILE", help="The guard's log. Default: this host's own.")
+    ] = None,
+    network: Network = None,
+    rpc_url: RpcUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Re-hash an agent's whole log, rebuild its tree, and hold it against the contract.
+
+    VERIFIED (exit 0): checked, and so. TAMPERED (5): proven not so, with the first bad entry and why. INDETERMINATE
+    (6): something could not be checked, and what. Needs the log and any node of the chain; believes no one.
+    """
+    from agent_guard.audit import AuditLimits, Log, Unreachable
+    from agent_guard.audit import audit as examine
+    from agent_guard.log.reading import rows_until_damage
+    from agent_guard.store import Reader
+    from agent_guard.typed_data import agent_id
+    from agent_guard.wiring.auditing import connect_or_say_why, find_log, gather
+
+    out, chosen, identity = Output(as_json), settings(network=network, rpc_url=rpc_url), agent_id(agent)
+    connection = connect_or_say_why(chosen)
+    path = find_log(chosen, connection, identity, log)
+    with Reader(path) as reader, reader.snapshot():
+        claimed = reader.identity()
+        facts = connection if isinstance(connection, Unreachable) else gather(connection, identity, claimed)
+        limits = AuditLimits(chosen.max_unanchored_entries, chosen.max_unanchored_age)
+        with out.progress(f"auditing {agent}", reader.size()) as advance:
+            result = examine(identity, Log(claimed, rows_until_damage(reader)), facts, limits, advance)
+    _report(out, agent, path, claimed, result)
+    raise typer.Exit(EXIT_CODES[result.result.value])
+
+
+def _report(out: Output, agent: str, path: Path, claimed: "LogIdentity", result: "AuditResult") -> None:
+    verdict = result.result.value
+    payload = {"agent": agent, "log": str(path), **result.as_dict()}
+    bad: list[Block] = []
+    if result.first_bad is not None:
+        fault = result.first_bad
+        bad = [Line(Word(f"first bad entry: {fault.index} ({fault.what}): {fault.why}", RED))]
+    checks = (
+        ("integrity", result.integrity),
+        ("completeness", result.completeness),
+        ("obedience", result.obedience),
+        ("openness", result.openness),
+    )
+    facts: list[tuple[str, Cell]] = [
+        ("log", str(path)),
+        ("operator", Hash(claimed.operator)),
+        ("entries", f"{result.entries}, {result.anchored} proven by an anchored root"),
+        ("head on chain", f"{result.head.size} entries" if result.head else None),
+        ("root on chain", Hash(result.head.root) if result.head else None),
+        ("halted", _halted(result)),
+        (
+            "overrun",
+            f"{result.overrun_ms} ms after the halt's block" if result.overrun_ms is not None else None,
+        ),
+        ("death receipt", f"entry {result.death.index}" if result.death else None),
+        ("read at block", result.as_of.number if result.as_of else None),
+    ]
+    out.result(
+        payload,
+        Line(Word(f"{verdict}: {agent}", STYLES[verdict])),
+        *bad,
+        Table(
+            ("checked", "result", "what was found"),
+            [
+                (name, Word(check.result.value, STYLES[check.result.value]), check.detail)
+                for name, check in checks
+            ],
+        ),
+        Facts(facts),
+    )
+
+
+def _halted(result: "AuditResult") -> Cell:
+    if result.as_of is None:
+        return "unknown"
+    return Time(result.halted_at.timestamp) if result.halted_at else "never"

@@ -1,0 +1,120 @@
+"""Gathers the chain's side of an audit, all of it at one block, and finds the log to hold against it."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+from agent_guard.audit import ChainFacts, Event, Extension, Happening, Unreachable
+from agent_guard.chain import history
+from agent_guard.errors import GuardError
+from agent_guard.session.places import Places
+from agent_guard.settings import Settings
+from agent_guard.types import FLEET, AgentState, Block, LogIdentity
+from agent_guard.wiring import Connection, connect
+
+# What makes the chain's side unknown, where an audit still can look at the log alone.
+UNKNOWN = ("AG201", "AG202", "AG203")
+
+
+def connect_or_say_why(settings: Settings) -> Connection | Unreachable:
+    """The council, or why it can't be asked. Raises AG204: without a record there is nothing to ask for."""
+    try:
+        return connect(settings)
+    except GuardError as error:
+        if error.code not in UNKNOWN:
+            raise
+        return Unreachable(error.message)
+
+
+def gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainFacts | Unreachable:
+    """The chain's facts about an agent, for the log that claims to be `claimed`."""
+    try:
+        return _gather(connection, agent, claimed)
+    except GuardError as error:
+        if error.code not in UNKNOWN:
+            raise
+        return Unreachable(error.message)
+
+
+def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainFacts:
+    contract, first = connection.contract, connection.deployment.deploy_block
+    last = connection.endpoint.block()
+    state = contract.snapshot([agent], last)[agent]
+    block_at = cache(connection.endpoint.block)
+    happenings = sorted(
+        _happenings(connection, agent, first, last, block_at), key=lambda place: (place[0], place[1])
+    )
+    told = [happening for _, _, happening in happenings]
+    operator = _operator(state, told, claimed)
+    extensions = [
+        Extension(
+            block=block_at(event.block_number),
+            old_size=event.arguments["oldSize"],
+            new_size=event.arguments["newSize"],
+            root=bytes(event.arguments["root"]),
+        )
+        for event in history.events(contract, "Extended", first, last, operator=operator)
+    ]
+    return ChainFacts(
+        identity=LogIdentity(connection.deployment.chain_id, contract.address, operator),
+        as_of=last,
+        head=contract.head(operator, last),
+        state=state,
+        history=told,
+        extensions=extensions,
+        block_at=lambda number: block_at(number) if number <= last.number else None,
+    )
+
+
+def _happenings(
+    connection: Connection, agent: bytes, first: int, last: Block, block_at: Callable[[int], Block]
+) -> Iterator[tuple[int, int, Happening]]:
+    """Every event that bears on the agent or the fleet, with its place in the chain."""
+    for whom in (agent, FLEET):
+        for kind in Event:
+            for event in history.events(connection.contract, kind.value, first, last, agent=whom):
+                arguments = event.arguments
+                if kind is Event.VETOED and any(arguments["param"]):
+                    continue
+                yield (
+                    event.block_number,
+                    event.log_index,
+                    Happening(
+                        event=kind,
+                        agent=whom,
+                        block=block_at(event.block_number),
+                        epoch=arguments.get("epoch", 0),
+                        until=arguments.get("until", 0),
+                        operator=arguments.get("newOperator", arguments.get("operator", "")),
+                    ),
+                )
+
+
+def _operator(state: AgentState, told: list[Happening], claimed: LogIdentity) -> str:
+    """Whose head to read: the present operator's, or an earlier one's if the log says it is his."""
+    held = {happening.operator for happening in told if happening.operator}
+    return claimed.operator if claimed.operator in held else state.operator
+
+
+def find_log(
+    settings: Settings, connection: Connection | Unreachable, agent: bytes, given: Path | None
+) -> Path:
+    """The log's file: the one given, else this host's for the agent's operator, else the only one there is.
+
+    Raises:
+        GuardError: AG510 if none can be told.
+    """
+    if given is not None:
+        return given
+    logs = Places(settings.home, settings.network, "", "").logs
+    if isinstance(connection, Connection):
+        operator = connection.contract.snapshot([agent], connection.endpoint.block())[agent].operator
+        return Places(settings.home, settings.network, operator, "").log
+    found = sorted(logs.glob("*.sqlite"))
+    if len(found) == 1:
+        return found[0]
+    raise GuardError(
+        "AG510",
+        f"{len(found)} logs lie in {logs}, and the chain can't be asked whose is meant. Nothing was audited.",
+        "Name the log with --log FILE.",
+    )
