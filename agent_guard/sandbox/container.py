@@ -9,6 +9,7 @@ so does the agent. Trusts the kernel and bubblewrap. With `Mode.NONE` only what 
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 
 from agent_guard.errors import GuardError
 from agent_guard.sandbox.cgroup import Cgroup
-from agent_guard.sandbox.keeper import Stream, spawn, wait_exit
+from agent_guard.sandbox.keeper import Stream, spawn, wait_exit, watch
 from agent_guard.sandbox.mode import Choice, Mode, new_leaf
 from agent_guard.sandbox.plan import START_LIMIT, cannot_build, open_gate, prepare
 from agent_guard.sandbox.processes import Process, read_process, send, stop_tree, walk
@@ -57,6 +58,7 @@ class Container:
     _root: int = 0  # the namespace's init; without a container the agent's first process
     _launcher: int = 0
     _pidfds: list[int] = field(default_factory=list)
+    _watch: subprocess.Popen[bytes] | None = None
     _gone: threading.Event = field(default_factory=threading.Event)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -77,6 +79,9 @@ class Container:
         container = cls(spec, choice, clock)
         try:
             container._launch(stdout, stderr)
+        except OSError as error:
+            container.close()
+            raise cannot_build(str(error)) from error
         except BaseException:
             container.close()
             raise
@@ -161,6 +166,8 @@ class Container:
                 self._pidfds.insert(0, os.pidfd_open(self._root))
                 if self.leaf is not None and self._root not in self.leaf.pids():
                     raise cannot_build("its first process is not in its cgroup")
+                if os.geteuid() != 0:
+                    self._watch = watch(self._pidfds[0])
             open_gate(gate, self._root)
 
     def _stop(self, timeout: float) -> bool:
@@ -226,6 +233,8 @@ class Container:
             self._strike()
         if self.leaf is not None:
             self.leaf.remove()
+        if self._watch is not None:
+            self._watch.communicate()
         self._gone.set()
         with self._lock:
             for pidfd in self._pidfds:
