@@ -9,7 +9,7 @@ recorded. Messages give positions and never repeat the agent's text.
 import json
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from agent_guard import canonical
 from agent_guard.errors import GuardError
@@ -62,11 +62,14 @@ async def _read_bounded(request: Request) -> bytes:
         raise _too_large()
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            raise _too_large()
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > BODY_LIMIT:
+                raise _too_large()
+            chunks.append(chunk)
+    except ClientDisconnect as error:
+        raise _unacceptable("the connection ended before it did") from error
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

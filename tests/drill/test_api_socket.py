@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -271,6 +272,22 @@ def test_what_is_no_http_is_told_so_recorded_and_closed(door, data):
     assert door.status()["may_act"] is True
 
 
+def test_a_broken_chunk_is_told_so_once(door):
+    received = door.send(HEAD + b'transfer-encoding: chunked\r\n\r\n5\r\n{"too\r\nzz\r\n')
+
+    assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"400"]
+    assert b"AG615" in received
+    assert "intent" not in door.kinds()
+
+
+def test_an_agent_that_hangs_up_in_its_body_is_recorded(door):
+    with door.connect() as client:
+        client.sendall(HEAD + b"content-length: 100\r\n\r\n{")
+
+    until(lambda: [content["code"] for content in door.refused()] == ["AG608"])
+    assert "the connection ended" in door.refused()[0]["reason"]
+
+
 def test_a_request_smuggled_behind_a_chunked_body_with_a_length_is_no_second_voice(door):
     smuggled = HEAD + b"content-length: %d\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n" % len(GOOD)
 
@@ -403,11 +420,16 @@ def test_five_hundred_clients_that_ask_are_each_answered_or_turned_away(door):
     assert door.status()["may_act"] is True
 
 
-def test_nothing_an_agent_sends_reaches_the_guards_output(door, capfd):
+def test_nothing_an_agent_sends_reaches_the_guards_output(door, capfd, caplog):
     door.send(b"\x1b[2J\r\n\r\n")
+    door.send(HEAD + b"transfer-encoding: chunked\r\n\r\n\x1b[2J\r\n")
+    with door.connect() as client:
+        client.sendall(HEAD + b"content-length: 100\r\n\r\n{")
+    until(lambda: "AG608" in [content["code"] for content in door.refused()])
     door.send(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
     curl(door, "/v1/actions", "--json", "{")
 
+    assert caplog.messages == []
     assert capfd.readouterr() == ("", "")
 
 
