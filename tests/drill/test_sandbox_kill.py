@@ -3,6 +3,7 @@ pipe, whose end comes only when all are gone."""
 
 import os
 import select
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 from agent_guard.errors import GuardError
 from agent_guard.sandbox import container as container_module
 from agent_guard.sandbox import probe as probe_module
+from agent_guard.sandbox.bubblewrap import gated
 from agent_guard.sandbox.cgroup import Cgroup, remove_stale
 from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
@@ -236,6 +238,19 @@ def test_agent_outlives_the_thread_that_started_it(choice: Choice, launch: Calla
     time.sleep(0.2)
     started[0].drain()
     assert started[0].beats(1)
+
+
+@pytest.mark.parametrize(("word", "opens"), [(b"go\n", True), (b"", False), (b"no\n", False), (b"go", False)])
+def test_gate_opens_for_go_and_for_nothing_else(word: bytes, opens: bool, tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        gate = subprocess.Popen(gated(tmp_path, ["/bin/sh", "-c", "pwd > here"]), stdin=theirs.fileno())
+        theirs.close()
+        assert ours.recv(9) == b"up\n"
+        assert not (tmp_path / "here").exists()
+        ours.sendall(word)
+    gate.wait(5)
+    assert (tmp_path / "here").exists() is opens
 
 
 _GUARD = """

@@ -97,7 +97,7 @@ def user_process(
     ]
     if leaf is not None:
         command = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(leaf.procs), *command]
-    environ = {"PATH": os.defpath, "HOME": str(folder / "work"), "PYTHONPATH": str(folder / "code")}
+    environ = {"PATH": os.defpath, "HOME": str(folder / "home"), "PYTHONPATH": str(folder / "code")}
     environ["PYTHONDONTWRITEBYTECODE"] = "1"
     return subprocess.Popen(command, env=environ, cwd=folder / "work", **options)
 

@@ -96,7 +96,7 @@ mounts = Path('/proc/self/mountinfo').read_text()
 mounted = ctypes.CDLL(None).mount(b'cgroup2', b'/tmp', b'cgroup2', 0, None)
 found = [str(path) for path in Path('/').glob('*/fs/cgroup/**/cgroup.procs')]
 own = Path('/proc/self/cgroup').read_text()
-answer = ['cgroup' in mounts, mounted, found, '0::/\\n' in own or '0::' not in own]
+answer = [' - cgroup' in mounts, mounted, found, '0::/\\n' in own or '0::' not in own]
 """,
     )
     assert answer == [False, -1, [], True]
@@ -117,7 +117,7 @@ def test_agent_writes_only_where_it_may(choice: Choice, tmp_path: Path) -> None:
         "/etc/passwd",
         "/run/agent-guard",
         sys.prefix,
-        "/proc/sys/kernel",
+        "/proc/sys/kernel/hostname",
         "/",
     ]
     good = ["/tmp", "/home/agent", "/dev/shm", str(extra), "."]
@@ -143,7 +143,7 @@ def test_agent_environment_holds_only_what_it_was_given(
     code = """
 seen = [attempt(lambda: path.read_bytes().decode(errors='replace')) for path in Path('/proc').glob('*/environ')]
 seen += [attempt(lambda: path.read_bytes().decode(errors='replace')) for path in Path('/proc').glob('*/cmdline')]
-answer = [dict(os.environ), ['hush' in text for text in seen]]
+answer = [dict(os.environ), [('hu' + 'sh') in text for text in seen]]
 """
     environ, leaks = ask(choice, tmp_path, code, env={"TOKEN": "given"}, socket_dir=tmp_path)
     assert environ["TOKEN"] == "given"
@@ -151,7 +151,18 @@ answer = [dict(os.environ), ['hush' in text for text in seen]]
     assert environ["AGENT_GUARD_SOCKET"] == "/run/agent-guard/guard.sock"
     assert "OPERATOR_SECRET" not in environ
     assert set(environ) <= {
-        *["TOKEN", "HOME", "PATH", "USER", "LOGNAME", "LANG", "LC_CTYPE", "AGENT_GUARD_SOCKET", "PWD", "OLDPWD"]
+        *[
+            "TOKEN",
+            "HOME",
+            "PATH",
+            "USER",
+            "LOGNAME",
+            "LANG",
+            "LC_CTYPE",
+            "AGENT_GUARD_SOCKET",
+            "PWD",
+            "OLDPWD",
+        ]
     }
     assert leaks
     assert not any(leaks)
@@ -200,10 +211,8 @@ answer = [client.recv(9).decode(), attempt(lambda: os.unlink(os.environ['AGENT_G
 
 
 def test_agent_sees_only_its_own_processes(choice: Choice, tmp_path: Path) -> None:
-    code = (
-        "answer = [[p for p in os.listdir('/proc') if p.isdigit()], attempt(lambda: os.kill(%d, 0))]"
-        % os.getpid()
-    )
+    pids = "[name for name in os.listdir('/proc') if name.isdigit()]"
+    code = f"answer = [{pids}, attempt(lambda: os.kill({os.getpid()}, 0))]"
     processes, signalled = ask(choice, tmp_path, code)
     assert len(processes) <= 3
     assert signalled == "ProcessLookupError"
