@@ -77,12 +77,8 @@ class BoundedProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         error = _no_http()
         self._on_malformed(error)
-        answering = self.cycle is not None and not self.cycle.response_complete
-        if not (answering and self.cycle.response_started):  # never into the middle of another answer
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(_raw_response(400, "Bad Request", error))
-        if answering:  # the application was reading the body, and must not answer as well
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
         self.transport.close()
 
     def abort(self) -> None:
