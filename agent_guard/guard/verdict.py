@@ -113,9 +113,10 @@ def is_known(readings: Sequence[Reading], clock: Clock, limits: Limits) -> bool:
 
 def is_fresh(reading: Reading, clock: Clock, limits: Limits) -> bool:
     """Whether the block is recent, neither old nor from the future, and was read recently."""
-    block_age = clock.unix - reading.block.timestamp
+    # Compared, not subtracted: a node may name a time that no float can hold.
+    oldest, newest = clock.unix - limits.max_block_age, clock.unix + limits.max_block_age
     answer_age = clock.monotonic - reading.read_at
-    return abs(block_age) <= limits.max_block_age and 0 <= answer_age <= limits.max_block_age
+    return oldest <= reading.block.timestamp <= newest and 0 <= answer_age <= limits.max_block_age
 
 
 def remember(memory: Memory, readings: Sequence[Reading], clock: Clock, limits: Limits) -> Memory:
@@ -185,7 +186,7 @@ def _said(state: AgentState, block: Block, limits: Limits) -> Verdict | None:
         return Verdict(Decision.HALT, who + _KILLS[state.state])
     if state.state is State.PAUSED:
         return Verdict(Decision.FREEZE, f"{who}paused by a signer until {state.paused_until}")
-    if state.state is State.LAPSED and block.timestamp >= state.lease_until + limits.lease_grace:
+    if state.state is State.LAPSED and block.timestamp - state.lease_until >= limits.lease_grace:
         return Verdict(Decision.HALT, who + "lapsed: nobody renewed the lease within its grace")
     if state.state is State.LAPSED:
         return Verdict(Decision.FREEZE, who + "lapsed: a signer may still renew the lease")
