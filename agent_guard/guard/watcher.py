@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from agent_guard.errors import GuardError
 from agent_guard.guard.verdict import Clock, Limits, Memory, Reading, decide, remember
@@ -83,8 +84,9 @@ class Watcher:
             logger.debug("%s", failure.message)
         self._latest.update({sighting.endpoint: sighting for sighting in sightings})
         clock = self._clock()
-        for name in self._agents:
-            self._settle(self._judge(name, clock))
+        self._publish([self._judge(name, clock) for name in self._agents])
+        for name in self._apply:
+            self._apply[name](self._standings[name])
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -113,18 +115,23 @@ class Watcher:
             for seen in self._latest.values()
         ]
 
-    def _settle(self, standing: Standing) -> None:
-        # First what the gate sees, then the agent: no action may be allowed while the kill is under way.
-        self._standings[standing.agent] = standing
-        if standing.agent in self._apply:
-            self._apply[standing.agent](standing)
+    def _publish(self, standings: Sequence[Standing]) -> None:
+        """What the gates see, of every agent before any is touched: no action is allowed while a kill is under way.
+
+        Who was condemned under guard stays so, as for the supervisor: its kill may have failed and be tried again.
+        """
+        for standing in standings:
+            before = self._standings[standing.agent].verdict
+            condemned = standing.agent in self._apply and before.decision is Decision.HALT
+            self._standings[standing.agent] = replace(standing, verdict=before) if condemned else standing
 
     def _halt_all(self, error: Exception) -> None:
         logger.error("the guard failed (%s: %s); halting", type(error).__name__, error)
-        for name, before in self._standings.items():
-            verdict = Verdict(Decision.HALT, f"the guard failed: {type(error).__name__}: {error}")
+        verdict = Verdict(Decision.HALT, f"the guard failed: {type(error).__name__}: {error}")
+        self._publish([replace(before, verdict=verdict) for before in self._standings.values()])
+        for name, apply in self._apply.items():
             try:
-                self._settle(Standing(name, verdict, before.block, before.state))
+                apply(self._standings[name])
             except Exception as again:  # noqa: BLE001 - tried again at the next poll, which halts again
                 logger.error("could not halt %s (%s: %s); trying again", name, type(again).__name__, again)
 
