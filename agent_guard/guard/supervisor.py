@@ -70,7 +70,7 @@ class Supervisor:
         self._notify = notify
         self._lock = threading.Lock()
         self._frozen = False
-        self._condemned: Standing | None = None
+        self._condemned: tuple[Standing, int] | None = None  # and when the halt was seen
         self.receipt: DeathReceipt | None = None
 
     def apply(self, standing: Standing) -> None:
@@ -78,9 +78,9 @@ class Supervisor:
         seen_at = time.time_ns()
         with self._lock:
             if self._condemned is None and standing.verdict.decision is Decision.HALT:
-                self._condemned = standing
+                self._condemned = standing, seen_at
             try:
-                self._carry_out(self._condemned or standing, seen_at)
+                self._carry_out(*(self._condemned or (standing, seen_at)))
             except GuardError as error:
                 self._notify(Trouble(_milliseconds(time.time_ns()), error))
 
