@@ -1,7 +1,7 @@
 """What the guard watches: all its agents, read from every endpoint at once, each within one time limit.
 
-An endpoint that hangs delays nobody: its answer is missing from this reading, and it is not asked again before it has
-answered or failed. Believing is not done here; `guard/verdict.py` weighs the sightings.
+An endpoint that hangs delays one reading, by the limit at the most: from then on nobody waits for it, and it is not asked
+again before it has answered or failed. Believing is not done here; `guard/verdict.py` weighs the sightings.
 """
 
 import threading
@@ -38,10 +38,10 @@ class ChainView:
 
     def read(self) -> tuple[list[Sighting], list[GuardError]]:
         """One reading: what each endpoint said, and what went wrong with the others."""
-        for contract in self.contracts:
-            if contract not in self._under_way:
-                self._under_way[contract] = self._ask(contract)
-        wait(self._under_way.values(), timeout=self.timeout)
+        idle = [contract for contract in self.contracts if contract not in self._under_way]
+        asked = {contract: self._ask(contract) for contract in idle}
+        self._under_way |= asked
+        wait(asked.values(), timeout=self.timeout)
         sightings: list[Sighting] = []
         failures: list[GuardError] = []
         for contract, future in list(self._under_way.items()):
