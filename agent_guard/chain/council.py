@@ -55,7 +55,11 @@ class CouncilContract:
     def snapshot(self, agents: Sequence[bytes], block: Block) -> dict[bytes, AgentState]:
         """All these agents (id 0 for the fleet) at one block, in one call."""
         rows = self.call("snapshot", list(agents), block=block)
-        return {state.agent: state for state in map(_to_agent_state, rows)}
+        with self.endpoint.calling("read snapshot() of the council"):
+            states = {state.agent: state for state in map(_to_agent_state, rows)}
+            if not states.keys() >= set(agents):
+                raise ValueError("the answer leaves agents out")
+            return states
 
     def votes(self, agent: bytes, action: Action, param: bytes, block: Block) -> tuple[int, int, int]:
         """Votes that count at this block, votes needed, and who: a bitmap over the present signers."""

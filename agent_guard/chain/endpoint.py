@@ -45,7 +45,7 @@ class Endpoint:
 
     def chain_id(self) -> int:
         with self.calling("read the chain id"):
-            return self.web3.eth.chain_id
+            return int(self.web3.eth.chain_id)
 
     @contextmanager
     def calling(self, what: str) -> Iterator[None]:
@@ -59,7 +59,8 @@ class Endpoint:
             raise
         except (requests.RequestException, OSError) as error:
             raise self._unreachable(what, type(error).__name__) from error
-        except (Web3Exception, ValueError, KeyError, TypeError) as error:
+        # What web3 raises when an answer has another shape than it thought.
+        except (Web3Exception, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise self._unreachable(what, f"{type(error).__name__}: {str(error)[:200]}") from error
 
     def _unreachable(self, what: str, why: str) -> GuardError:
@@ -73,7 +74,10 @@ class Endpoint:
 def to_block(data: BlockData) -> Block:
     if "hash" not in data or "number" not in data:
         raise BlockNotFound("the block has no hash or number")
-    return Block(number=data["number"], hash=bytes(data["hash"]), timestamp=data["timestamp"])
+    block = Block(number=data["number"], hash=bytes(data["hash"]), timestamp=data["timestamp"])
+    if len(block.hash) != 32 or not (0 <= block.number < 1 << 64 and 0 <= block.timestamp < 1 << 64):
+        raise ValueError("the block's hash, number or time is out of range")
+    return block
 
 
 def public_name(url: str) -> str:
