@@ -94,9 +94,8 @@ def parse(toml: str, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Se
             "The settings can't be used: " + "; ".join(problems) + ". Nothing was started.",
             "Correct agent_guard.toml or the AGENT_GUARD_* variables named here.",
         )
-    return settings.model_copy(
-        update={name: getattr(settings, name).expanduser() for name in ("deployments", "home", "keystores")}
-    )
+    paths = {name: value for name, value in settings if isinstance(value, Path)}
+    return settings.model_copy(update={name: path.expanduser() for name, path in paths.items()})
 
 
 def _from_toml(toml: str, problems: list[str]) -> dict[str, Any]:
