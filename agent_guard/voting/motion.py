@@ -65,7 +65,8 @@ def refuse(motion: Motion, signer: str) -> None:
         )
     voted = motion.voters >> motion.council.signers.index(signer) & 1
     # A signer's halt vote on a halted agent is moot, not wrong: the contract takes it.
-    if voted and motion.action is not Action.PAUSE and motion.state.state is not State.HALTED:
+    moot = motion.action is Action.HALT and motion.state.state is State.HALTED
+    if voted and motion.action is not Action.PAUSE and not moot:
         raise GuardError(
             "AG313",
             f"{signer} has voted on this already, and the vote stands ({motion.count} of {motion.needed})."
