@@ -50,13 +50,32 @@ class Watcher:
         self._latest: dict[str, Sighting] = {}  # by endpoint; only the watching thread writes
         self._memories = {name: Memory() for name in agents}
         self._standings = {name: _unwatched(name) for name in agents}
+        self._looked_at = clock().monotonic
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
     def standing(self, agent: str) -> Standing:
-        """The latest standing; any thread may ask."""
-        return self._standings[agent]
+        """The latest standing, or that there is none any more; any thread may ask.
+
+        A standing does not outlive the watching: when this thread hangs, what it last said becomes FREEZE, and then HALT.
+        """
+        said = self._standings[agent]
+        return said if said.verdict.decision is Decision.HALT else self._overdue(said) or said
+
+    def overdue(self, agent: str) -> Standing | None:
+        """The standing that a hung watcher leaves behind, None while it looks as it should. For a second thread."""
+        return self._overdue(self._standings[agent])
+
+    def _overdue(self, said: Standing) -> Standing | None:
+        silent = self._clock().monotonic - self._looked_at
+        if silent <= self._limits.max_block_age:
+            return None
+        grave = silent > self._limits.max_block_age + self._limits.unknown_grace
+        verdict = Verdict(
+            Decision.HALT if grave else Decision.FREEZE, "the guard has stopped looking at the chain"
+        )
+        return Standing(said.agent, verdict, said.block, said.state)
 
     def attach(self, agent: str, apply: Callable[[Standing], None]) -> None:
         """From now on `apply` (a supervisor's) carries out each of the agent's standings, the present one at once."""

@@ -103,6 +103,8 @@ class Session:
             self._drain(TICK)
             if self._stop_asked.is_set():
                 supervisor.apply(self._stopped_here())
+            elif overdue := self._parts.watcher.overdue(self._parts.agent):
+                supervisor.apply(overdue)
         supervisor.settle()
 
     def _stopped_here(self) -> Standing:
