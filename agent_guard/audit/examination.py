@@ -259,11 +259,15 @@ class _Examination:
         check, fault = self._obedience.verdict()
         if fault is not None:
             self._note(fault)
-        elif check.result is Result.VERIFIED and (self._faults or self.unreadable):
+        elif check.result is Result.VERIFIED and not self._all_proven():
             return Check(
-                Result.INDETERMINATE, "nothing against it in the entries that could be read, but some are bad"
+                Result.INDETERMINATE, "nothing speaks against it, but not all anchored entries are proven"
             )
         return check
+
+    def _all_proven(self) -> bool:
+        head = self._chain.head.size if self._chain else 0
+        return self._tree.proven == head and self._broken_at is None and self.unreadable is None
 
     def _openness(self) -> Check:
         """10. Openness."""

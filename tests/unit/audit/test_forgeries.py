@@ -164,7 +164,7 @@ def test_changed_content_is_found_under_an_intact_root(honest: Any, change: str)
     found = honest.audit()
     assert (found.result, bad(found)) == (T, (9, "content"))
     assert found.anchored == 30
-    assert found.completeness.result is V
+    assert (found.completeness.result, found.obedience.result) == (V, V)
 
 
 def test_other_agents_changed_content_is_found_as_well(honest: Any) -> None:
@@ -505,6 +505,26 @@ def test_action_during_a_pause_is_disobedience_until_the_pause_is_over(
     honest.record("intent", {})
     honest.anchor()
     assert honest.audit().obedience.result is result
+
+
+def test_pause_that_the_guard_reads_to_its_end_is_over_for_it(honest: Any) -> None:
+    """The guard's clock is past the pause and its block just within: nobody can say that it acted in the pause."""
+    honest.happens(Event.PAUSED, until=honest.facts().as_of.timestamp + 41)
+    honest.now += 4
+    honest.recorder._now_ms = lambda: (1_700_000_000 + 10 * honest.now + 5) * 1000
+    honest.record("intent", {})
+    honest.anchor()
+    assert honest.audit().obedience.result is V
+
+
+def test_agent_started_before_a_halt_that_was_lifted_is_not_missing_a_death(honest: Any) -> None:
+    halt(honest)
+    honest.now += 1
+    honest.happens(Event.RESUMED, epoch=2)
+    honest.state = State.RUNNING
+    honest.record("intent", {})
+    honest.anchor()
+    assert honest.audit().obedience.result is V
 
 
 def test_pause_is_over_when_the_chains_clock_says_so_even_if_the_guards_is_behind(honest: Any) -> None:

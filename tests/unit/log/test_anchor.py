@@ -326,6 +326,8 @@ def test_checkpoint_that_contradicts_itself_is_not_built_upon(
 ) -> None:
     _, recorder = begin(LAZY, chain=Silent())
     record(recorder, 9)
+    with store.reader() as reader:
+        chain.tree.extend(reader.leaves(0, 6))
     store.save_checkpoint(SavedCheckpoint(4, (b"q" * 32,), b"r" * 32, "note", b"s", None))
     anchor, _ = begin()
     anchor.flush(5)
