@@ -32,7 +32,7 @@ contract InvariantsTest is CouncilTest {
         list[0] = address(handler);
     }
 
-    /// forge-config: default.invariant.runs = 40
+    /// forge-config: default.invariant.runs = 30
     /// forge-config: default.invariant.depth = 60
     function invariant_01_02_04_05_06_08_10_11_12_HoldAfterEveryCall() public view {
         for (uint256 number = 1; number <= 12; ++number) {
@@ -41,7 +41,7 @@ contract InvariantsTest is CouncilTest {
     }
 
     /// @dev From wherever the calls have led: H ballots of any present signers halt what is not retired.
-    /// forge-config: default.invariant.runs = 20
+    /// forge-config: default.invariant.runs = 10
     /// forge-config: default.invariant.depth = 60
     function invariant_03_AHaltQuorumNeverReverts_InAnyStateButRetired() public {
         (address[] memory who, ICouncil.Thresholds memory need,,) = council.council();

@@ -252,17 +252,15 @@ contract VoteTest is CouncilTest {
     }
 
     function test_Veto_StillWorks_After256OfThem() public {
-        _halt(AGENT);
+        council = _deploy(signers, ICouncil.Thresholds(1, 1, 1), _timing());
+        _vote(alice, AGENT, ICouncil.Action.REGISTER, _word(OPERATOR));
+        _vote(alice, AGENT, ICouncil.Action.HALT, 0);
         for (uint256 round; round < 258; ++round) {
-            _resume(AGENT);
+            _vote(alice, AGENT, ICouncil.Action.RESUME, 0);
             _veto(dave, AGENT, 0);
-            if (round > 0) _veto(erin, AGENT, 0);
             _assertState(AGENT, ICouncil.State.HALTED);
         }
         vm.assertEq(_snapshot(AGENT).vetoes, 255, "vetoes");
-        _resume(AGENT);
-        _veto(dave, AGENT, 0);
-        _assertState(AGENT, ICouncil.State.RESUMING);
     }
 
     function testFuzz_Veto_WithNothingScheduled_IsRefused(uint8 from, bytes32 param) public {
@@ -402,6 +400,39 @@ contract VoteTest is CouncilTest {
         _haltAndRun(AGENT);
         _pause(alice, AGENT);
         _assertState(AGENT, ICouncil.State.PAUSED);
+    }
+
+    /// @dev Seats change hands: dave sits where alice sat, who had used her pause up; bob's seat moved.
+    function test_Pause_ComesBackWithTheNextSet_AndIsUsedUpThereToo() public {
+        _pause(alice, AGENT);
+        _rotate(_people(dave, alice, bob), ICouncil.Thresholds(2, 2, 2), REASON);
+        for (uint256 i; i < 3; ++i) {
+            _pause(signers[i], AGENT);
+            _assertState(AGENT, ICouncil.State.PAUSED);
+            _refused(signers[i], AGENT, ICouncil.Action.PAUSE, 0, ICouncil.Refusal.ALREADY_VOTED);
+            _skip(PAUSE);
+            _assertState(AGENT, ICouncil.State.RUNNING);
+        }
+    }
+
+    /// @dev The new set decides the resume; the old set's used pauses must not come along.
+    function test_Pause_OfTheOldSet_IsForgotten_AfterTheNewSetsResume() public {
+        _pause(alice, AGENT);
+        _rotate(_people(alice, dave, bob), ICouncil.Thresholds(2, 2, 2), REASON);
+        _halt(AGENT);
+        _decide(2, AGENT, ICouncil.Action.RESUME, 0);
+        _skip(DELAY);
+        council.finishResume(AGENT);
+        _pause(alice, AGENT);
+        _assertState(AGENT, ICouncil.State.PAUSED);
+        _refused(alice, AGENT, ICouncil.Action.PAUSE, 0, ICouncil.Refusal.ALREADY_VOTED);
+    }
+
+    function test_Pause_OfTheFleet_LeavesTheAgentsOwnPause() public {
+        _pause(alice, FLEET);
+        _pause(alice, AGENT);
+        _refused(alice, FLEET, ICouncil.Action.PAUSE, 0, ICouncil.Refusal.ALREADY_VOTED);
+        _refused(alice, AGENT, ICouncil.Action.PAUSE, 0, ICouncil.Refusal.ALREADY_VOTED);
     }
 
     // ------------------------------------------------------------------------------------------------------- rearm

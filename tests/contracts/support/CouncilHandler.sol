@@ -190,15 +190,27 @@ contract CouncilHandler is CouncilTest {
         _judge();
     }
 
-    function wait(uint8 which, uint8 by) external {
-        uint40[6] memory span = [1, PAUSE, DELAY, WINDOW, LEASE, GRACE];
-        uint256 duration = span[which % 6];
-        _skip(by % 3 == 0 ? duration - 1 : by % 3 == 1 ? duration : uint256(by) * 600);
+    /// @dev To the second before, at or after some expiry of an agent, if it lies ahead; else some while.
+    function wait(uint8 which, uint8 agent, uint8 by) external {
+        uint256 i = agent % 3;
+        for (uint256 k; k < 3 && council.stateOf(idAt(i)) != ICouncil.State.PAUSED; ++k) {
+            ++i; // a pause is soon over, so it comes first
+        }
+        uint256 until = _end(_snapshot(idAt(i)), which % 6) + by % 3;
+        vm.warp(until > _now() + 1 ? until - 1 : _now() + uint256(by) * 600);
         _look(this.wait.selector, FLEET, address(0));
         _judge();
     }
 
     // ----------------------------------------------------------------------------------------------------- behind it
+
+    function _end(ICouncil.Snapshot memory s, uint256 which) private view returns (uint256) {
+        if (which % 2 == 0 && s.pausedUntil > _now()) return s.pausedUntil;
+        if (which == 1) return s.leaseUntil;
+        if (which == 2) return s.leaseUntil + uint256(GRACE);
+        if (which == 3) return s.resumeReadyAt;
+        return _now() + (which == 4 ? WINDOW : DELAY);
+    }
 
     function _castDirect(address who, bytes32 id, ICouncil.Action what, bytes32 param, uint64 epoch) private {
         _look(council.vote.selector, id, who);
