@@ -58,7 +58,7 @@ class Watcher:
     def standing(self, agent: str) -> Standing:
         """The latest standing, or that there is none any more; any thread may ask.
 
-        A standing does not outlive the watching: when this thread hangs, what it last said becomes FREEZE, and then HALT.
+        A standing does not outlive the watching: when this thread hangs, what it said becomes FREEZE, and then HALT.
         """
         said = self._standings[agent]
         return said if said.verdict.decision is Decision.HALT else self._overdue(said) or said
@@ -106,6 +106,7 @@ class Watcher:
         self._publish([self._judge(name, clock) for name in self._agents])
         for name in self._apply:
             self._apply[name](self._standings[name])
+        self._looked_at = clock.monotonic
 
     def _run(self) -> None:
         while not self._stopping.is_set():
