@@ -87,7 +87,7 @@ class Container:
             raise
         return container
 
-    def freeze(self, timeout: float = FREEZE_LIMIT) -> int:
+    def freeze(self, timeout: float = 1.0) -> int:
         """Stop everything; the monotonic nanosecond by which it stood still. GuardError AG408 if something ran on.
 
         With a cgroup the kernel keeps it so. Without one it is done by SIGSTOP, which the keeper repeats every 20 ms.

@@ -197,6 +197,7 @@ def test_agent_that_wakes_itself_by_a_timer_is_stopped_again(launch: Callable[..
 class Spec(ctypes.Structure):
     int, pad = ctypes.c_int, ctypes.c_long * 8
     _fields_ = [("value", int * 2), ("signo", int), ("notify", int), ("pad", pad)]
+signal.signal(signal.SIGCONT, lambda *_: None)
 timer, rt = ctypes.c_void_p(), ctypes.CDLL("librt.so.1")
 event = Spec(signo=signal.SIGCONT, notify=0)
 assert rt.timer_create(1, ctypes.byref(event), ctypes.byref(timer)) == 0
@@ -290,9 +291,10 @@ def test_killed_guard_takes_the_agent_with_it(state: str, choice: Choice, tmp_pa
     print(f"guard killed to agent dead ({state}): {(time.monotonic() - began) * 1000:.1f} ms")  # noqa: T201
     os.close(pipe)
     guard.stderr.close()
-    if choice.parent is not None:
-        assert remove_stale(choice.parent) == []
-        assert not list(choice.parent.glob(f"agent-guard.{guard.pid}.*"))
+    deadline = time.monotonic() + 1
+    while choice.parent is not None and list(choice.parent.glob(f"agent-guard.{guard.pid}.*")):
+        remove_stale(choice.parent)  # the pipe ends shortly before the kernel calls the leaf empty
+        assert time.monotonic() < deadline
 
 
 def test_leaf_of_a_living_guard_is_left_alone(launch: Callable[..., Agent]) -> None:
