@@ -1,0 +1,179 @@
+"""Audits of a real log against a real chain, by the command: what it says, and with which exit code."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_guard.chain.anchoring import HeadWriter
+from agent_guard.chain.sender import Sender
+from agent_guard.keys import keystore
+from agent_guard.log.anchor import Anchor, HeadSigner
+from agent_guard.log.recorder import Recorder
+from agent_guard.store import Store
+from agent_guard.types import Block, LogIdentity
+
+pytestmark = pytest.mark.chain
+AGENT = "walker"
+
+
+class Guard:
+    """What a guard leaves: a log, anchored. `act` acts on a block of one's choice."""
+
+    def __init__(self, town: Any, path: Path) -> None:
+        self.town, self.path = town, path
+        contract = town.contract
+        account = keystore.unlock(town.keys.folder / "operator", "devnet")
+        self.store = Store(path, LogIdentity(31_337, contract.address, account.address))
+        writer = HeadWriter(contract, Sender(contract.endpoint, account, 10.0))
+        self.anchor = Anchor(self.store, writer, HeadSigner(lambda size, root: "", lambda size, root: b""))
+        # The chain's clock, which these tests move, is the only one.
+        now = lambda: contract.endpoint.block().timestamp * 1000  # noqa: E731
+        self.recorder = Recorder(self.store, contract.endpoint.block, self.anchor.wake, now)
+        self.anchor.start()
+
+    def act(self, count: int = 1, block: Block | None = None) -> int:
+        for number in range(count):
+            intent = self.recorder.append(AGENT, "intent", {"n": number}, block=block).result()
+            self.recorder.append(AGENT, "outcome", {"n": number}, refers_to=intent.index).result()
+        return intent.index
+
+    def die(self) -> None:
+        halt = self.recorder.append(AGENT, "halt", {}).result()
+        block = self.town.contract.endpoint.block()
+        meta = {"dead": block.timestamp * 1000 + 250, "epoch": 1}
+        self.recorder.append(AGENT, "death", {}, refers_to=halt.index, meta=meta).result()
+
+    def close(self) -> None:
+        self.recorder.close()
+        self.anchor.close()
+        self.store.close()
+
+    def forge(self, *statements: str) -> None:
+        self.close()
+        with sqlite3.connect(self.path) as shell:
+            for (name,) in shell.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+                shell.execute(f"DROP TRIGGER {name}")
+            for statement in statements:
+                shell.execute(statement)
+        shell.close()
+
+
+@pytest.fixture
+def guard(town: Any) -> Iterator[Guard]:
+    """An agent that worked, and whose log is anchored in two steps: 20 entries."""
+    town.register(AGENT)
+    made = Guard(town, town.folder / "log.sqlite")
+    made.act(5)
+    made.anchor.flush(20)
+    made.act(5)
+    made.anchor.flush(20)
+    yield made
+    made.close()
+
+
+def audit(guard: Guard, result: str, **environ: str) -> dict[str, Any]:
+    """The command's word, which must be this one, with its exit code."""
+    code = {"VERIFIED": 0, "TAMPERED": 5, "INDETERMINATE": 6}[result]
+    outcome = guard.town.cli("audit", AGENT, "--log", guard.path, "--json", expect=code, **environ)
+    assert outcome.json["result"] == result
+    return dict(outcome.json)
+
+
+def test_honest_log_is_verified(guard: Guard) -> None:
+    found = audit(guard, "VERIFIED")
+    assert (found["entries"], found["anchored"], found["head"]["size"]) == (20, 20, 20)
+    assert {found[aspect]["result"] for aspect in ("integrity", "completeness", "obedience", "openness")} == {
+        "VERIFIED"
+    }
+
+
+def test_halted_agent_that_died_is_verified_with_its_overrun(guard: Guard) -> None:
+    guard.town.vote("halt", AGENT, "signer1", "signer2")
+    guard.die()
+    guard.anchor.flush(20)
+    found = audit(guard, "VERIFIED")
+    assert found["overrun_ms"] == 250
+    assert found["halted_at"]["number"] == guard.town.height() - 1
+    assert found["death"]["index"] == 21
+
+
+@pytest.mark.parametrize("whom", [AGENT, "--all"])
+def test_action_after_the_halt_is_tampering(guard: Guard, whom: str) -> None:
+    guard.town.vote("halt", whom, "signer1", "signer2")
+    index = guard.act()
+    guard.die()
+    guard.anchor.flush(20)
+    found = audit(guard, "TAMPERED")
+    assert found["first_bad"]["index"] == index
+    assert found["obedience"]["result"] == "TAMPERED"
+    assert found["integrity"]["result"] == "VERIFIED"
+
+
+def test_action_on_the_last_block_before_the_halt_is_none(guard: Guard) -> None:
+    before = guard.town.contract.endpoint.block()
+    guard.town.vote("halt", AGENT, "signer1", "signer2")
+    guard.act(block=before)
+    guard.die()
+    guard.anchor.flush(20)
+    audit(guard, "VERIFIED")
+
+
+def test_action_during_a_pause_is_tampering_and_after_it_none(guard: Guard) -> None:
+    guard.town.vote("pause", AGENT, "signer1")
+    guard.town.pass_time(61)
+    guard.act()
+    guard.anchor.flush(20)
+    audit(guard, "VERIFIED")
+    guard.town.vote("pause", AGENT, "signer2")
+    index = guard.act()
+    guard.anchor.flush(20)
+    assert audit(guard, "TAMPERED")["first_bad"]["index"] == index
+
+
+def test_changed_byte_is_found(guard: Guard) -> None:
+    guard.forge(
+        "UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 'intent', 'outcome') AS BLOB) WHERE leaf_index = 4"
+    )
+    found = audit(guard, "TAMPERED")
+    assert found["first_bad"]["index"] == 4
+
+
+def test_cut_tail_is_found(guard: Guard) -> None:
+    guard.forge("DELETE FROM entry WHERE leaf_index >= 17")
+    found = audit(guard, "TAMPERED")
+    assert (found["first_bad"]["index"], found["completeness"]["result"]) == (17, "TAMPERED")
+
+
+def test_log_replaced_by_a_consistent_one_is_found_in_the_first_anchored_segment(guard: Guard) -> None:
+    guard.close()
+    guard.path.rename(guard.path.with_name("original.sqlite"))
+    forged = Guard(guard.town, guard.path)
+    forged.act(10)
+    forged.close()
+    found = audit(guard, "TAMPERED")
+    assert found["first_bad"]["index"] == 0
+    assert "[0, 10)" in found["first_bad"]["what"]
+
+
+def test_chain_that_does_not_answer_leaves_it_indeterminate(guard: Guard) -> None:
+    found = audit(guard, "INDETERMINATE", ETH_RPC_URL="http://127.0.0.1:1")
+    assert found["head"] is None
+
+
+def test_chain_that_does_not_answer_hides_no_changed_content(guard: Guard) -> None:
+    guard.forge("UPDATE content SET body = x'7B7D' WHERE leaf_index = 3")
+    found = audit(guard, "TAMPERED", ETH_RPC_URL="http://127.0.0.1:1")
+    assert found["first_bad"] == {
+        "index": 3,
+        "what": "content",
+        "why": "it does not hash to the commitment in its entry",
+    }
+
+
+def test_log_under_another_council_is_indeterminate(guard: Guard) -> None:
+    guard.forge("UPDATE log SET council = '0x000000000000000000000000000000000000dEaD'")
+    found = audit(guard, "INDETERMINATE")
+    assert "0x000000000000000000000000000000000000dEaD" in found["integrity"]["detail"]
