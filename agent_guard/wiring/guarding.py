@@ -23,6 +23,7 @@ from agent_guard.guard.verdict import Limits
 from agent_guard.guard.watcher import Watcher
 from agent_guard.log.anchor import Anchor, AnchorPolicy, HeadSigner
 from agent_guard.log.recorder import Recorder
+from agent_guard.sandbox.cgroup import Cgroup, remove_stale
 from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
@@ -36,6 +37,8 @@ from agent_guard.store import Store
 from agent_guard.types import Decision, LogIdentity, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
+
+LEFTOVER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def guarded(
     choice = choose_mode(settings.sandbox)
     if choice.mode is not Mode.NONE:  # said aloud by the command that was asked for it
         probe(choice, agent_uid(int.from_bytes(identity, "big")))
+    _end_leftovers(choice)
     places = Places(settings.home, settings.network, operator.address, command.agent)
     places.create()
     with ExitStack() as stack:
@@ -133,6 +137,24 @@ def _refuse(standing: Standing, operator: str) -> None:
         )
     if standing.verdict.decision is not Decision.RUN:
         raise may_not_run(standing)
+
+
+def _end_leftovers(choice: Choice) -> None:
+    """Kills what guards that are gone left in their cgroups; nothing should be there, for an agent dies with its guard.
+
+    Raises:
+        GuardError: AG406 if something outlives even that; no agent is started beside it.
+    """
+    for path in remove_stale(choice.parent) if choice.parent else []:
+        leaf = Cgroup(path)
+        leaf.kill()
+        if not leaf.wait_empty(LEFTOVER_SECONDS):
+            raise GuardError(
+                "AG406",
+                f"{path} holds processes {leaf.pids()} of an earlier guard, and they do not die. Nothing was started.",
+                "Look at these processes; a reboot ends what the kernel can't.",
+            )
+        leaf.remove()
 
 
 def _identity(connection: Connection, operator: str) -> LogIdentity:
