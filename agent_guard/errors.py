@@ -90,6 +90,12 @@ CATALOGUE: dict[str, Explanation] = {
         "Cancelled",
         "The question was answered with something other than what it asked for. Nothing was signed or sent.",
     ),
+    "AG104": Explanation(
+        Kind.FAILURE,
+        "A file can't be written",
+        "The folder is missing, full or read-only. The message says what was done before, if anything; no half-written"
+        " file is left behind.",
+    ),
     "AG201": Explanation(
         Kind.INDETERMINATE,
         "The chain can't be reached",

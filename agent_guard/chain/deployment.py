@@ -18,6 +18,9 @@ from agent_guard.chain.sender import Sender
 from agent_guard.errors import GuardError
 from agent_guard.types import Thresholds, Timing
 
+# More than any record takes.
+RECORD_BYTES = 1 << 17
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -137,13 +140,43 @@ def refuse_overwriting(path: Path) -> None:
         )
 
 
-def save(deployment: Deployment, path: Path) -> None:
-    """Writes the record in one step. Raises AG204 if one stands there."""
+def make_room(path: Path) -> None:
+    """Makes sure, before a council is paid for, that its record can be written. Raises AG204, AG104."""
     refuse_overwriting(path)
+    try:
+        _write(path, " " * RECORD_BYTES)
+        path.unlink()
+    except OSError as error:
+        raise GuardError(
+            "AG104",
+            f"No record can be written to {path} ({error.strerror}). Nothing was deployed.",
+            "Free some space, or work in a folder that this user may write.",
+        ) from error
+
+
+def save(deployment: Deployment, path: Path) -> None:
+    """Writes the record in one step. Raises AG204 if one stands there, AG104 naming the council it could not keep."""
+    refuse_overwriting(path)
+    try:
+        _write(path, deployment.to_json())
+    except OSError as error:
+        raise GuardError(
+            "AG104",
+            f"The council {deployment.address} was deployed (transaction {deployment.transaction_hash}), but its record"
+            f" could not be written to {path} ({error.strerror}).",
+            "Note the address and the transaction: the record can be made again from them.",
+        ) from error
+
+
+def _write(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(deployment.to_json())
-    partial.replace(path)
+    try:
+        partial.write_text(content)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def load(path: Path) -> Deployment:

@@ -27,12 +27,20 @@ def load(record: Path) -> dict[bytes, str]:
 
 
 def add(record: Path, name: str) -> None:
-    """Adds a name to the list, in one step."""
+    """Adds a name to the list, in one step. Raises AG204 if there is no usable list, AG104 if it can't be written."""
     names: Iterable[str] = sorted({*load(record).values(), name} - {"the whole fleet"})
     path = record.with_name("agents.json")
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(list(names), indent=2) + "\n")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(list(names), indent=2) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise GuardError(
+            "AG104",
+            f"The name {name!r} could not be added to {path} ({error.strerror}). The vote or the ballot stands.",
+            "Free some space; until then the agent is listed by its id, and is found by its name all the same.",
+        ) from error
 
 
 def shown(names: dict[bytes, str], agent: bytes) -> str:

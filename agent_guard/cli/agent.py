@@ -56,6 +56,7 @@ def register(
 
     chosen = settings(network=network, rpc_url=rpc_url)
     connection = wiring.connect(chosen)
+    roster.load(chosen.record_path)  # a broken list is told before the vote, not after
     voting, out = connection.voting(), Output(as_json)
     param = bytes(12) + bytes.fromhex(wiring.checksummed(operator)[2:])
     motion = voting.motion(Action.REGISTER, agent, param)

@@ -191,12 +191,27 @@ def _write(out: Output, signed: "SignedBallot", output: Path | None) -> None:
         raise GuardError(
             "AG101", f"{output} exists; the ballot was not written.", "Name another file with -o."
         )
-    output.write_text(signed.encode())
+    _keep(signed, output)
     detail = {"file": str(output), "signer": signed.ballot.signer, "digest": "0x" + signed.digest().hex()}
     out.result(
         {"target": "0x" + signed.ballot.agent.hex(), "applied": True, "tx": None, "detail": detail},
         Facts([("ballot", str(output)), ("signer", signed.ballot.signer), ("digest", Hash(signed.digest()))]),
     )
+
+
+def _keep(signed: "SignedBallot", output: Path) -> None:
+    """Writes the ballot in one step, so that a full disk leaves no half of one. Raises AG104."""
+    partial = output.with_name(f".{output.name}.partial")
+    try:
+        partial.write_text(signed.encode())
+        partial.replace(output)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise GuardError(
+            "AG104",
+            f"The ballot could not be written to {output} ({error.strerror}). It was not kept, and nothing was sent.",
+            "Name a file in a folder with space, or leave out -o and redirect the output.",
+        ) from error
 
 
 def _report(out: Output, connection: "Connection", motion: "Motion", receipt: "TxReceipt") -> None:

@@ -99,6 +99,7 @@ def rotate(
     """
     from agent_guard import wiring
     from agent_guard.types import Thresholds
+    from agent_guard.voting.motion import refuse_set
 
     connection = wiring.connect(settings(network=network, rpc_url=rpc_url))
     out, choice = Output(as_json), wiring.KeyChoice(account, keystore, password_file)
@@ -106,6 +107,7 @@ def rotate(
         [wiring.checksummed(address) for address in signer],
         Thresholds(halt, resume, retire),
     )
+    refuse_set(signers, thresholds)
     block, word = connection.endpoint.block(), salt.to_bytes(32, "big")
     param = connection.contract.rotation_param(signers, thresholds, word, block)
     motion = connection.voting().motion(Action.ROTATE, None, param)

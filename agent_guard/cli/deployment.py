@@ -60,7 +60,7 @@ def create(
     chosen = settings(network=network, rpc_url=rpc_url)
     endpoint = wiring.endpoint(chosen)
     chain_id = endpoint.chain_id()
-    records.refuse_overwriting(chosen.record_path)
+    records.make_room(chosen.record_path)
     signers = [wiring.checksummed(address) for address in signer]
     out.narrate(f"A council of {len(signers)} signers on chain {chain_id} ({endpoint.name}):")
     out.narrate(f"  {halt} halt, {resume} resume and configure, {retire} retire; {', '.join(signers)}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agent_guard.settings import Settings
     from agent_guard.wiring import Connection
 
+DECIDED = (State.HALTED, State.RETIRED)
 STYLES = {"running": GREEN, "halted": RED, "retired": RED, "unregistered": RED}
 
 
@@ -84,16 +85,16 @@ def _row(
     from agent_guard.session.places import Places
     from agent_guard.session.pulse import listen
 
-    votes = max(state.halt_votes, fleet.halt_votes)
+    votes = max(_open_votes(state), _open_votes(fleet))
     heard = listen(Places(chosen.home, chosen.network, state.operator, name).pulse, time.time())
     return {
         "agent": name,
         "id": "0x" + state.agent.hex(),
         "state": _word(state, votes),
-        "fleet": _word(fleet, fleet.halt_votes),
+        "fleet": _word(fleet, _open_votes(fleet)),
         "may_run": state.may_run,
         "epoch": state.epoch,
-        "halt_votes": 0 if state.state in (State.HALTED, State.RETIRED) else votes,
+        "halt_votes": _open_votes(state) if state.state in DECIDED else votes,
         "halt_threshold": council.thresholds.halt,
         "operator": state.operator,
         "paused_until": state.paused_until,
@@ -120,6 +121,11 @@ def _row(
         },
         "policy": "none configured: every action is allowed while the agent may run",
     }
+
+
+def _open_votes(state: AgentState) -> int:
+    """Votes to halt that still ask for something: those that halted it already don't."""
+    return 0 if state.state in DECIDED else state.halt_votes
 
 
 def _word(state: AgentState, votes: int) -> str:

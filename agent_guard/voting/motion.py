@@ -4,11 +4,12 @@ Everything a signer is told before signing is made here from what was read at on
 only refuses early, with better words, what the contract would refuse.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from agent_guard.errors import GuardError
-from agent_guard.types import FLEET, Action, AgentState, Block, Council, State
+from agent_guard.types import FLEET, Action, AgentState, Block, Council, State, Thresholds
 
 # The answer a person must type: stopping is easy, starting is hard.
 _EASY = (Action.HALT, Action.PAUSE, Action.VETO)
@@ -73,6 +74,19 @@ def refuse(motion: Motion, signer: str) -> None:
             " Nothing was sent.",
             "Another signer has to vote; see: agent-guard vote list",
         )
+
+
+def refuse_set(signers: Sequence[str], thresholds: Thresholds) -> None:
+    """Refuses a signer set that the contract would refuse only after the votes and the delay. Raises AG101."""
+    count, halt, resume, retire = len(signers), thresholds.halt, thresholds.resume, thresholds.retire
+    if len(set(signers)) == count and 1 <= halt <= resume <= retire <= count and halt <= count - resume + 1:
+        return
+    raise GuardError(
+        "AG101",
+        f"{count} signers ({len(set(signers))} of them different) with {halt} to halt, {resume} to resume and {retire}"
+        " to retire is no council that the contract takes. Nothing was signed or sent.",
+        "The rules: 1 <= H <= R <= D <= signers, H <= signers - R + 1, and no signer twice.",
+    )
 
 
 def unknown_agent(name: str) -> GuardError:

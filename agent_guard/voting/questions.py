@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agent_guard.chain.council import CouncilContract
 from agent_guard.chain.history import Event, events
-from agent_guard.types import Action, Block
+from agent_guard.types import FLEET, Action, Block, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,20 @@ def open_questions(
     for event in events(contract, "Voted", first_block, block, **filters):
         if event.arguments["setVersion"] == council.set_version:
             asked.setdefault(_question(event))
-    found = [_count(contract, block, council.signers, *key) for key in asked]
+    found = [
+        _count(contract, block, council.signers, *key) for key in asked if _stands(contract, block, *key)
+    ]
     return [question for question in found if 0 < question.count < question.needed or question.ready_at]
+
+
+def _stands(contract: CouncilContract, block: Block, agent: bytes, action: Action, param: bytes) -> bool:
+    """Whether there is anything to decide: a veto needs a resume or a change that waits."""
+    if action is not Action.VETO:
+        return True
+    if not any(param):
+        return contract.snapshot([agent], block)[agent].state is State.RESUMING
+    change = Action.ROTATE if agent == FLEET else Action.SET_OPERATOR
+    return contract.scheduled_at(agent, change, param, block) > 0
 
 
 def _question(event: Event) -> tuple[bytes, Action, bytes]:
