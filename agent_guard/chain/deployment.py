@@ -146,6 +146,8 @@ def make_room(path: Path) -> None:
     try:
         _write(path, " " * RECORD_BYTES)
         path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
     except OSError as error:
         raise GuardError(
             "AG104",
