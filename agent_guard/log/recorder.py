@@ -44,8 +44,8 @@ class Recorder:
     Args:
         store: the log's store. Nobody else appends to it.
         block: the newest block that the guard has read, None before the first.
-        on_appended: called on the writer's thread after each commit with the log's size and the index of the first
-            entry that must be anchored at once (None if there is none). Must not block.
+        on_appended: called on the writer's thread after each commit, before the answers, with the log's size and the
+            index of the first entry that must be anchored at once (None if there is none). Must not block.
         now_ms: unix milliseconds.
         salt: 32 random bytes.
         limits: what may wait at once.
@@ -176,11 +176,11 @@ class Recorder:
             self._counters.update(batch.counters)
             with self._tree:
                 self._frontier.extend(row.leaf for row in batch.rows)
+            # Before the answers: who has his answer and then asks for an anchor must find his entry waiting for it.
+            self._on_appended(self._store.size, batch.critical)
         self._in_hand = []
         for done, appended in batch.placed:
             done.set_result(appended)
-        if batch.rows:
-            self._on_appended(self._store.size, batch.critical)
 
     def _place(self, request: Request, batch: Batch) -> None:
         """Gives one request its row, its earlier entry, or its error. A failing store fails the whole batch."""

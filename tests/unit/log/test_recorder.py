@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, wait
 from pathlib import Path
@@ -93,16 +94,21 @@ def test_many_callers_share_a_commit(
     assert len(batches) <= 3
 
 
-def test_hook_hears_the_size_and_the_first_critical_entry_after_the_commit(
+def test_hook_hears_the_size_and_the_first_critical_entry_before_the_answer(
     make_recorder: Make, store: Store
 ) -> None:
     heard: list[tuple[int, int | None]] = []
-    recorder = make_recorder(on_appended=lambda size, critical: heard.append((size, critical)))
+
+    def slow_hook(size: int, critical: int | None) -> None:
+        time.sleep(0.02)
+        heard.append((size, critical))
+
+    recorder = make_recorder(on_appended=slow_hook)
     recorder.append("a", "intent", {}).result()
+    assert heard == [(1, None)]
     recorder.append("a", "intent", {}, critical=True).result()
     recorder.append("a", "halt", {}).result()
     recorder.append("a", "death", {}, refers_to=2, meta={"dead": 5}).result()
-    recorder.close()
     assert heard == [(1, None), (2, 1), (3, 2), (4, 3)]
     assert Entry.decode(rows_of(store)[3].body).meta == {"dead": 5}
 
