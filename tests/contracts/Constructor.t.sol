@@ -43,6 +43,17 @@ contract ConstructorTest is CouncilTest {
         this.deploy(_crowd(n), ICouncil.Thresholds(h, r, d), _timing());
     }
 
+    function test_Constructor_TakesThresholds_ExactlyByTheRule_InEveryCouncilOfThreeAndTwo() public {
+        for (uint8 n = 2; n <= 3; ++n) {
+            for (uint256 i; i < 125; ++i) {
+                (uint8 h, uint8 r, uint8 d) = (uint8(i % 5), uint8((i / 5) % 5), uint8(i / 25));
+                bool rule = 1 <= h && h <= r && r <= d && d <= n && h + r <= n + 1;
+                if (!rule) vm.expectRevert(ICouncil.InvalidThresholds.selector);
+                this.deploy(_crowd(n), ICouncil.Thresholds(h, r, d), _timing());
+            }
+        }
+    }
+
     function test_Constructor_TakesOneSignerWhoDecidesAlone() public {
         this.deploy(_crowd(1), ICouncil.Thresholds(1, 1, 1), _timing());
     }
