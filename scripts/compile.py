@@ -34,14 +34,14 @@ OUTPUTS = ("abi", "evm.bytecode.object", "evm.deployedBytecode", "metadata", "st
 IMPORT = re.compile(r"""^\s*import\s[^;]*?["']([^"']+)["']\s*;""", re.MULTILINE)
 
 
-def compiler_settings() -> dict[str, Any]:
-    """The settings of ``foundry.toml``'s default profile in solc's own words."""
+def compiler_settings(unit: str) -> dict[str, Any]:
+    """What ``foundry.toml``'s default profile says for this source unit, in solc's own words."""
     profile = tomllib.loads((ROOT / "foundry.toml").read_text("utf-8"))["profile"]["default"]
     return {
         "evmVersion": profile["evm_version"],
         "metadata": {"bytecodeHash": profile["bytecode_hash"]},
         "optimizer": {"enabled": profile["optimizer"], "runs": profile["optimizer_runs"]},
-        "viaIR": profile.get("via_ir", False),
+        "viaIR": any(rule["via_ir"] for rule in profile["compilation_restrictions"] if rule["paths"] == unit),
     }
 
 
@@ -79,7 +79,7 @@ def read_sources(units: Iterable[str]) -> dict[str, str]:
 def compile_contract(qualified: str) -> dict[str, Any]:
     """The artifact of one contract, named as ``path:Name``. Raises ``solcx.exceptions.SolcError``."""
     unit, name = qualified.split(":")
-    sources, settings = read_sources([unit]), compiler_settings()
+    sources, settings = read_sources([unit]), compiler_settings(unit)
     output = solcx.compile_standard(
         {
             "language": "Solidity",

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ICouncil} from "../interfaces/ICouncil.sol";
+import {Bits} from "./Bits.sol";
 
 /// @title Frontier: proves that a Merkle tree only grew
 /// @notice The tree hash of RFC 6962, section 2.1: SHA-256, 0x00 before a leaf, 0x01 before a pair of nodes. A tree of
@@ -25,22 +26,19 @@ library Frontier {
         bytes32[] calldata frontier,
         bytes32[] calldata nodes
     ) internal view returns (bytes32) {
-        if (frontier.length != _bitsSet(size)) revert ICouncil.WrongFrontier(size, root);
-        bytes32[] memory peaks = new bytes32[](MAX_PEAKS);
+        if (frontier.length != Bits.count(size)) revert ICouncil.WrongFrontier(size, root);
+        uint256 bottom = _stack();
+        uint256 top = bottom;
         for (uint256 i; i < frontier.length; ++i) {
-            peaks[i] = frontier[i];
+            top = _push(top, frontier[i]);
         }
-        if (_bag(peaks, frontier.length) != root) revert ICouncil.WrongFrontier(size, root);
-        return _bag(peaks, _append(peaks, frontier.length, size, newSize, nodes));
+        if (_bag(bottom, top) != root) revert ICouncil.WrongFrontier(size, root);
+        return _bag(bottom, _append(top, size, newSize, nodes));
     }
 
-    /// @dev Appends `nodes` to the first `height` peaks, in place, like carrying in a binary addition: a node that
-    /// covers `width` leaves merges with the last peak for as long as that bit of the count is set.
-    function _append(bytes32[] memory peaks, uint256 height, uint256 size, uint256 newSize, bytes32[] calldata nodes)
-        private
-        view
-        returns (uint256)
-    {
+    /// @dev Appends `nodes` to the stack of peaks and returns its new top. It is carrying in a binary addition: a node
+    /// over `width` leaves merges with the peak before it for as long as that bit of the count is set.
+    function _append(uint256 top, uint256 size, uint256 newSize, bytes32[] calldata nodes) private view returns (uint256) {
         unchecked {
             bool leaves = nodes.length == newSize - size;
             uint256 count = size;
@@ -49,25 +47,26 @@ library Frontier {
                 uint256 width = leaves ? 1 : _width(count, newSize - count);
                 bytes32 node = nodes[i];
                 for (uint256 bit = width; count & bit != 0; bit <<= 1) {
-                    node = _hashChildren(peaks[--height], node);
+                    top -= 32;
+                    node = _hashChildren(_at(top), node);
                 }
-                peaks[height++] = node;
+                top = _push(top, node);
                 count += width;
             }
             if (count != newSize || i != nodes.length) {
                 revert ICouncil.WrongNodeCount(_rangeNodes(size, newSize), nodes.length);
             }
-            return height;
+            return top;
         }
     }
 
-    /// @dev Root over the first `height` peaks, from the smallest up.
-    function _bag(bytes32[] memory peaks, uint256 height) private view returns (bytes32 root) {
-        if (height == 0) return EMPTY_ROOT;
+    /// @dev Root over the peaks, from the smallest up; leaves them in place.
+    function _bag(uint256 bottom, uint256 top) private view returns (bytes32 root) {
+        if (top == bottom) return EMPTY_ROOT;
         unchecked {
-            root = peaks[--height];
-            while (height > 0) {
-                root = _hashChildren(peaks[--height], root);
+            root = _at(top -= 32);
+            while (top != bottom) {
+                root = _hashChildren(_at(top -= 32), root);
             }
         }
     }
@@ -94,11 +93,24 @@ library Frontier {
         }
     }
 
-    function _bitsSet(uint256 value) private pure returns (uint256 bits) {
-        unchecked {
-            for (; value != 0; ++bits) {
-                value &= value - 1;
-            }
+    /// @dev Memory for a stack of MAX_PEAKS words, of which `bottom` is the first.
+    function _stack() private pure returns (uint256 bottom) {
+        bytes32[] memory peaks = new bytes32[](MAX_PEAKS);
+        assembly ("memory-safe") {
+            bottom := add(peaks, 32)
+        }
+    }
+
+    function _push(uint256 top, bytes32 node) private pure returns (uint256) {
+        assembly ("memory-safe") {
+            mstore(top, node)
+        }
+        return top + 32;
+    }
+
+    function _at(uint256 place) private pure returns (bytes32 node) {
+        assembly ("memory-safe") {
+            node := mload(place)
         }
     }
 
