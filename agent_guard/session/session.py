@@ -74,7 +74,8 @@ class Session:
             raise may_not_run(standing)
         self._record(Entry.CONFIG, parts.describe)
         with self._signals():
-            self._record(Entry.START, {"mode": parts.mode})
+            # The block on which the decision to start rests, not a newer one that may hold a halt.
+            self._record(Entry.START, {"mode": parts.mode}, block=standing.block)
             container = parts.start_container()
             try:
                 return self._guard(container)
