@@ -102,6 +102,7 @@ def _report(out: Output, agent: str, path: Path, claimed: "LogIdentity", result:
                 for name, check in checks
             ],
         ),
+        Line(""),
         Facts(facts),
     )
 

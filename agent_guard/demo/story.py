@@ -1,5 +1,6 @@
 """The story, step by step. Each step is one command of `agent-guard`, shown as it is typed."""
 
+import itertools
 import json
 import os
 import shutil
@@ -51,14 +52,15 @@ def tell(out: Output) -> None:
 
 
 def _play(stage: Stage, say: Callable[[str], None], port: int) -> list[tuple[str, str]]:
-    say("1. A local chain, and on it a council: 2 of 3 signers halt.")
+    step = _steps(say)
+    step("A local chain, and on it a council: 2 of 3 signers halt.")
     chain = stage.start("devnet", "--port", str(port), "--json")
     stage.await_event(chain, "ready")
     operator = _operator(stage)
-    say("2. Two signers register an agent and name the operator who guards it.")
+    step("Two signers register an agent and name the operator who guards it.")
     for signer in ("signer1", "signer2"):
         stage.run("agent", "register", AGENT, "--operator", operator, "--account", signer, "--yes")
-    say("3. The operator runs it: a program that indexes texts, and starts children that no signal ends.")
+    step("The operator runs it: a program that indexes texts, and starts children that no signal ends.")
     texts.write(stage.folder / "inbox", 500)
     command = (sys.executable, "-m", "agent_guard.demo.agent", str(stage.folder / "inbox"))
     guard = stage.start("run", AGENT, "--account", "operator", "--ro", "inbox", "--json", "--", *command)
@@ -66,11 +68,11 @@ def _play(stage: Stage, say: Callable[[str], None], port: int) -> list[tuple[str
     stage.until("some actions", lambda: len(_entries(stage)) > 20)
     stage.run("status", AGENT)
     stage.run("log", "list", AGENT, "--last", "4")
-    say("4. A signer votes to halt. The first vote freezes the agent.")
+    step("A signer votes to halt. The first vote freezes the agent.")
     stage.run("vote", "halt", AGENT, "--account", "signer1", "--reason", REASON, "--yes")
     frozen = stage.await_event(guard, "frozen")
     stage.show(f"the guard: frozen, {frozen['reason']}")
-    say("5. A second signer votes, and nothing of the agent is left.")
+    step("A second signer votes, and nothing of the agent is left.")
     stage.run("vote", "halt", AGENT, "--account", "signer3", "--reason", REASON, "--yes")
     dead = stage.await_event(guard, "dead")
     code = guard.wait(timeout=60)
@@ -78,9 +80,9 @@ def _play(stage: Stage, say: Callable[[str], None], port: int) -> list[tuple[str
     stage.show(f"the guard: dead, {dead['processes']} processes killed; it ended with exit code {code}")
     stage.show(f"the host: {alive} processes of the agent are alive")
     stage.run("run", AGENT, "--account", "operator", "--", "true", expect=8)
-    say("6. An auditor checks the log against the chain.")
+    step("An auditor checks the log against the chain.")
     verified = stage.run("audit", AGENT)
-    say("7. Someone changes one byte of the log. The auditor checks again.")
+    step("Someone changes one byte of the log. The auditor checks again.")
     _change_a_byte(stage)
     tampered = stage.run("audit", AGENT, expect=5)
     stages = dead["stages_ms"]
@@ -93,6 +95,17 @@ def _play(stage: Stage, say: Callable[[str], None], port: int) -> list[tuple[str
         ("audit", verified.splitlines()[0]),
         ("audit after the change", tampered.splitlines()[0]),
     ]
+
+
+def _steps(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Says a step with its number, apart from the one before."""
+    numbers = itertools.count(1)
+
+    def step(what: str) -> None:
+        say("")
+        say(f"{next(numbers)}. {what}")
+
+    return step
 
 
 def _operator(stage: Stage) -> str:
