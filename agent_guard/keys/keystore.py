@@ -75,15 +75,13 @@ def unlock(path: Path, password: str) -> LocalAccount:
     content = _read(path)
     try:
         account: LocalAccount = Account.from_key(Account.decrypt(content, password))
-    except ValueError as error:
+    except Exception as error:  # noqa: BLE001 - a malformed file can make the library raise anything; nothing is opened
         if "MAC mismatch" in str(error):
             raise GuardError(
                 "AG303",
                 f"The password does not open {path}. Nothing was signed.",
                 "Try again with the right password.",
             ) from None
-        raise _unreadable(path, str(error)) from None
-    except (KeyError, TypeError, NotImplementedError) as error:
         raise _unreadable(path, type(error).__name__) from None
     return account
 
@@ -123,7 +121,10 @@ def _checked(name: str) -> str:
 
 
 def _write(path: Path, account: LocalAccount, password: str, scrypt_n: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _unwritable(path, error) from None
     content = json.dumps(Account.encrypt(account.key, password, kdf="scrypt", iterations=scrypt_n))
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -139,10 +140,14 @@ def _write(path: Path, account: LocalAccount, password: str, scrypt_n: int) -> N
             "Choose another name, or move the old key away.",
         ) from None
     except OSError as error:
-        raise GuardError(
-            "AG302",
-            f"The keystore {path} can't be written ({error.strerror}). No key was kept.",
-            "Check the folder's permissions and free space.",
-        ) from None
+        raise _unwritable(path, error) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> GuardError:
+    return GuardError(
+        "AG302",
+        f"The keystore {path} can't be written ({error.strerror}). No key was kept.",
+        "Check the folder's permissions and free space.",
+    )
