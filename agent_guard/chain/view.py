@@ -1,7 +1,7 @@
 """What the guard watches: all its agents, read from every endpoint at once, each within one time limit.
 
-An endpoint that hangs delays one reading, by the limit at the most: from then on nobody waits for it, and it is not asked
-again before it has answered or failed. Believing is not done here; `guard/verdict.py` weighs the sightings.
+An endpoint that hangs delays one reading, by the limit at the most: from then on nobody waits for it, and it is not
+asked again before it has answered or failed. Believing is not done here; `guard/verdict.py` weighs the sightings.
 """
 
 import threading
