@@ -1,6 +1,5 @@
 """How a question is put to a signer: everything said before the signature, then the vote or the signed ballot."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -185,7 +184,7 @@ def _show(
 
 def _write(out: Output, signed: "SignedBallot", output: Path | None) -> None:
     if output is None:
-        sys.stdout.write(signed.encode())
+        out.document(signed.encode())
         return
     if output.exists():
         raise GuardError(

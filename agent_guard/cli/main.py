@@ -3,9 +3,9 @@
 Command modules import what is heavy (web3, FastAPI) only when they run, so that --help answers at once.
 """
 
+import logging
 import os
 import sys
-import traceback
 from typing import Annotated
 
 import typer
@@ -25,7 +25,7 @@ from agent_guard.cli import (
     status,
     vote,
 )
-from agent_guard.cli.output import Facts, Line, Output
+from agent_guard.cli.output import Facts, Line, Output, Records
 from agent_guard.errors import CATALOGUE, GuardError, Kind
 
 app = typer.Typer(
@@ -93,6 +93,7 @@ def explain(
 def main() -> None:
     """Entry point: runs the command and turns whatever it raises into one error and its exit code."""
     out = Output(as_json="--json" in sys.argv)
+    logging.basicConfig(handlers=[Records(out)])
     try:
         code = app(standalone_mode=False, prog_name="agent-guard")
     except GuardError as error:
@@ -110,18 +111,30 @@ def main() -> None:
 
 
 def _unexpected(out: Output, error: Exception) -> int:
-    """Usage errors of the command line become AG101, anything nobody foresaw AG100."""
-    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-        failure = GuardError(
-            "AG101", f"{error.format_message()} Nothing was done.", "See --help of the command."
-        )
-    else:
-        if "AGENT_GUARD_DEBUG" in os.environ:
-            traceback.print_exc()
-        failure = GuardError(
-            "AG100",
-            f"{type(error).__name__}: {error}.",
-            "Run again with AGENT_GUARD_DEBUG=1 and report what it prints.",
-        )
+    """The exit code of what no command raises itself, told as an error; no arguments at all ask for the help."""
+    if type(error).__name__ == "NoArgsIsHelpError" and not out.as_json:
+        for line in error.format_message().splitlines():  # type: ignore[attr-defined]
+            out.relay(line, indent=0)
+        return Kind.USAGE.value
+    failure = _translated(error)
+    if failure.code == "AG100" and "AGENT_GUARD_DEBUG" in os.environ:
+        out.trace()
     out.error(failure)
     return failure.exit_code
+
+
+def _translated(error: Exception) -> GuardError:
+    """Typer's own errors as AG101 and AG103, anything nobody foresaw as AG100."""
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        return GuardError(
+            "AG101", f"{error.format_message()} Nothing was done.", "See --help of the command."
+        )
+    if type(error).__name__ == "Abort":
+        return GuardError(
+            "AG103", "The input ended. Nothing was signed or sent.", "Run it again if you meant it."
+        )
+    return GuardError(
+        "AG100",
+        f"{type(error).__name__}: {error}.",
+        "Run again with AGENT_GUARD_DEBUG=1 and report what it prints.",
+    )

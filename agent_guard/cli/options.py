@@ -72,9 +72,12 @@ def confirm(out: Output, question: str, answer: str, yes: bool) -> None:
             "This needs a confirmation and there is no terminal to ask on. Nothing was signed or sent.",
             "Add --yes if this is a script that means it.",
         )
-    out.stderr.write(f"{question} ")
-    out.stderr.flush()
-    if input().strip().lower() != answer.lower():
+    out.ask(question)
+    try:
+        given = input()
+    except EOFError:
+        given = ""
+    if given.strip().lower() != answer.lower():
         raise GuardError(
             "AG103", "Not confirmed. Nothing was signed or sent.", "Run it again if you meant it."
         )

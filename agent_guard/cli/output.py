@@ -6,10 +6,12 @@ outside is cleaned here, so that one entry of an agent can't forge a row or driv
 """
 
 import json
+import logging
 import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,8 +115,16 @@ class Output:
     def relay(self, line: str, indent: int) -> None:
         """A line of another command's output on stderr, its columns kept; nothing with --json."""
         if not self.as_json:
-            kept = "".join(part if part.isspace() else text.clean(part) for part in re.split(r"( +)", line))
-            print(" " * indent + kept, file=self.stderr, flush=True)
+            print(" " * indent + _aligned(line), file=self.stderr, flush=True)
+
+    def ask(self, question: str) -> None:
+        """A question on stderr, the cursor left beside it."""
+        print(text.clean(question), end=" ", file=self.stderr, flush=True)
+
+    def document(self, content: str) -> None:
+        """A file's content on stdout, as it is: for a file or another program. It must be ASCII, such as our JSON."""
+        self.stdout.write(content)
+        self.stdout.flush()
 
     def narrate_facts(self, rows: Sequence[tuple[str, str]]) -> None:
         """Labels and values on stderr, such as what a signer is told before signing; nothing with --json."""
@@ -132,6 +142,11 @@ class Output:
         print(f"{head}: {text.clean(error.message)}", file=self.stderr)
         print(f"  {text.clean(error.remedy)}", file=self.stderr)
         print(f"  more: agent-guard help {error.code}", file=self.stderr, flush=True)
+
+    def trace(self) -> None:
+        """The traceback of the exception being handled, on stderr, for whoever asked for it."""
+        for line in traceback.format_exc().splitlines():
+            print(_aligned(line), file=self.stderr, flush=True)
 
     @contextmanager
     def progress(self, label: str, total: int | None) -> Iterator[Any]:
@@ -204,3 +219,19 @@ class Output:
 
     def _print(self, line: str) -> None:
         print(line, file=self.stdout)
+
+
+def _aligned(line: str) -> str:
+    """A cleaned line that keeps its runs of spaces."""
+    return "".join(part if part[:1] == " " else text.clean(part) for part in re.split(r"( +)", line))
+
+
+class Records(logging.Handler):
+    """Records of our loggers and of the libraries', narrated: they may quote what a node or an agent wrote."""
+
+    def __init__(self, out: Output) -> None:
+        super().__init__()
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._out.narrate(f"{record.levelname.lower()}: {record.getMessage()}")
