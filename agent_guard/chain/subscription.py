@@ -41,8 +41,11 @@ class HeadSubscription:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread; waits at most a second for it."""
+        """Ends the thread; waits at most a second for it. Does nothing to one that was never started."""
         self._stopping.set()
+        if not self._thread.is_alive():
+            self._loop.close()
+            return
         if self._loop.is_running():
             self._loop.call_soon_threadsafe(self._cancel_all)
         self._thread.join(timeout=1.0)
