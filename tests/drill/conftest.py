@@ -1,0 +1,177 @@
+"""What the drills of `run` share: a council on a ticking chain, a guard in a process of its own, and a count of what
+lives that asks neither the guard nor the container: every process of an agent bears a mark in its command line."""
+
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE = 30.0
+# What agents do here: a byte more in their folder every 10 ms, for as long as they live.
+BEAT = """
+import os, signal, sys, time
+def beat():
+    while True:
+        with open("beat", "ab", buffering=0) as file:
+            file.write(b".")
+        time.sleep(0.01)
+def child(run):
+    if os.fork() == 0:
+        run()
+        beat()
+def resist():
+    # children that ignore SIGTERM, leave the session, detach by a double fork, and hop
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child(lambda: None)
+    child(os.setsid)
+    child(lambda: (os.setsid(), os.fork() and os._exit(0)))
+    child(lambda: [os.fork() and os._exit(0) or os.setsid() for _ in range(5)])
+"""
+# One action through the SDK; says what became of it.
+ACT = """
+from agent_guard.sdk import Guard
+def act(guard, **arguments):
+    try:
+        with guard.action("work.step", **arguments):
+            return "done"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+"""
+
+
+class Run:
+    """`agent-guard run AGENT --json -- ...` in a process of its own."""
+
+    def __init__(self, process: "subprocess.Popen[str]", mark: str, work: Path) -> None:
+        self.process = process
+        self.mark = mark
+        self.work = work
+        self.told: list[dict[str, Any]] = []
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in self.process.stdout or ():
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def event(self, name: str, seconds: float = PATIENCE) -> dict[str, Any]:
+        """The next step of that name; all steps are kept in `told`."""
+        deadline = time.monotonic() + seconds
+        while (line := self._next(deadline)) is not None:
+            if line.startswith("{") and line.rstrip().endswith("}"):
+                self.told.append(json.loads(line))
+                if self.told[-1].get("event") == name:
+                    return self.told[-1]
+            else:
+                self.told.append({"said": line})
+        raise AssertionError(f"no {name!r} within {seconds} s: {self.told}, {self._stderr()}")
+
+    def _next(self, deadline: float) -> str | None:
+        try:
+            return self._lines.get(timeout=max(0.01, deadline - time.monotonic()))
+        except queue.Empty:
+            return None
+
+    def _stderr(self) -> str:
+        return self.process.stderr.read() if self.process.poll() is not None and self.process.stderr else ""
+
+    def events(self) -> list[str]:
+        """Names of all steps told so far, and to the end of the process if it has ended."""
+        while self.process.poll() is not None and (line := self._next(time.monotonic() + 1)) is not None:
+            self.told.append(json.loads(line))
+        return [step.get("event", "?") for step in self.told]
+
+    def code(self, seconds: float = PATIENCE) -> int:
+        return self.process.wait(timeout=seconds)
+
+    def beats(self, seconds: float = 0.3) -> bool:
+        """Whether the agent did anything in this time."""
+        before = self.size()
+        time.sleep(seconds)
+        return self.size() > before
+
+    def size(self) -> int:
+        path = self.work / "beat"
+        return path.stat().st_size if path.exists() else 0
+
+    def alive(self) -> list[int]:
+        """Pids of all processes on this host that bear the agent's mark, the guard's own left out."""
+        return [pid for pid in marked(self.mark) if pid != self.process.pid]
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        self.process.send_signal(number)
+
+
+def marked(mark: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and mark.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended while we looked
+    return found
+
+
+def until(what: str, happened: Callable[[], object], seconds: float = PATIENCE) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture(name="until")
+def until_() -> Callable[..., None]:
+    return until
+
+
+@pytest.fixture
+def drill(ticking_anvil: Any, found: Callable[..., Any]) -> Any:
+    """A town with short delays and one agent, `indexer`."""
+    town = found(ticking_anvil, pause=3, resume_delay=1)
+    town.register("indexer")
+    return town
+
+
+@pytest.fixture
+def guard() -> Iterator[Callable[..., Run]]:
+    """Starts a guarded run of Python code (or of `command`) and waits for the first of its steps."""
+    runs: list[Run] = []
+
+    def start(
+        town: Any,
+        code: str = "beat()",
+        *options: object,
+        command: tuple[str, ...] = (),
+        wait: str = "started",
+        **environ: str,
+    ) -> Run:
+        mark = f"mark-{time.monotonic_ns()}"
+        # Without site-packages Python starts at once; only the SDK needs them.
+        flags = () if "agent_guard" in code else ("-I", "-S")
+        command = command or (sys.executable, *flags, "-c", BEAT + code, mark)
+        given = ("run", "indexer", "--account", "operator", "--json", *options, "--", *command)
+        process = town.cli.start(*given, **environ)
+        runs.append(Run(process, mark, town.folder / "home/devnet/agents/indexer/work"))
+        if wait:
+            runs[-1].event(wait)
+        if wait and "beat()" in code:
+            until("the agent's first beat", lambda: runs[-1].size() > 0)
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        ended, left = run.process.poll() is not None, marked(run.mark)
+        if not ended:
+            run.kill()
+            run.process.wait()
+        assert not (ended and left), f"the run had ended, and these lived: {left}"

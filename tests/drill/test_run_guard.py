@@ -1,0 +1,163 @@
+"""What happens when the guard itself ends, in order or not, and what it refuses to start."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.drill
+
+RUN = ("run", "indexer", "--account", "operator", "--", "true")
+
+
+def test_guard_that_is_killed_takes_the_agent_along(drill, guard, until):
+    run = guard(drill, "resist(); beat()")
+    until("all its children", lambda: len(run.alive()) >= 6)
+
+    run.kill()
+
+    began = time.monotonic()
+    until("the agent's end", lambda: run.alive() == [], 2)
+    assert time.monotonic() - began < 2
+    # The chain had no word of it, and the next run goes on with the same log.
+    assert guard(drill, "sys.exit(0)").code() == 0
+    assert drill.cli.ask("audit", "indexer")["result"] == "VERIFIED"
+
+
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
+def test_guard_that_is_told_to_end_kills_anchors_and_ends_with_130(drill, guard, signal):
+    import signal as signals
+
+    run = guard(drill, "resist(); beat()")
+
+    run.kill(signals.Signals[signal])
+
+    assert run.code() == 130
+    assert run.events() == ["started", "halted", "dead"]
+    assert run.told[-1]["reason"] == "the guard was stopped"
+    assert run.alive() == []
+    audited = drill.cli.ask("audit", "indexer")
+    assert (audited["result"], audited["death"] is not None) == ("VERIFIED", True)
+    status = drill.cli.ask("status", "indexer")
+    assert (status["may_run"], status["guard"]["alive"]) == (True, False)
+
+
+def test_second_guard_on_the_same_log_is_refused_and_the_first_goes_on(drill, guard):
+    run = guard(drill)
+    drill.register("other")
+
+    command = ("run", "other", "--account", "operator", "--", "true")
+    error = drill.cli.fails("AG511", 1, *command)
+
+    assert "Nothing" in error["message"]
+    assert run.beats()
+    assert run.process.poll() is None
+
+
+def refused(town, code, exit_code, *command, **environ):
+    """A run that must not start: nothing sent, nothing written, nothing alive."""
+    home, sent = town.folder / "home", town.sent()
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
+    error = town.cli.fails(code, exit_code, *(command or RUN), **environ)
+    assert town.sent() == sent
+    assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
+    return error["message"]
+
+
+def test_unregistered_halted_retired_and_paused_agents_are_not_started(drill):
+    assert "'nobody'" in refused(drill, "AG311", 1, "run", "nobody", "--account", "operator", "--", "true")
+    drill.vote("pause", "indexer", "signer1")
+    assert "paused" in refused(drill, "AG421", 8)
+    drill.vote("halt", "indexer", "signer1", "signer2")
+    assert "halted by the council" in refused(drill, "AG421", 8)
+    drill.vote("retire", "indexer", "signer1", "signer2", "signer3")
+    assert "retired" in refused(drill, "AG421", 8)
+
+
+def test_open_vote_and_halted_fleet_start_nothing(drill):
+    drill.vote("halt", "indexer", "signer1")
+    assert "1 open vote" in refused(drill, "AG421", 8)
+    drill.vote("halt", "--all", "signer1", "signer2")
+    assert "the whole fleet is halted" in refused(drill, "AG421", 8)
+
+
+def test_another_operators_key_starts_nothing(drill):
+    message = refused(drill, "AG420", 4, "run", "indexer", "--account", "signer1", "--", "true")
+
+    assert drill.address("operator") in message
+
+
+def test_no_key_and_a_wrong_password_start_nothing(drill):
+    refused(drill, "AG301", 4, "run", "indexer", "--", "true")
+    wrong = drill.folder / "wrong"
+    wrong.write_text("x\n")
+    refused(
+        drill, "AG303", 4, "run", "indexer", "--account", "operator", "--password-file", wrong, "--", "true"
+    )
+
+
+def test_chain_that_can_not_be_reached_starts_nothing(drill):
+    assert "127.0.0.1:1" in refused(drill, "AG201", 6, ETH_RPC_URL="http://127.0.0.1:1")
+
+
+def test_chain_whose_newest_block_is_old_or_from_the_future_starts_nothing(town):
+    town.register("indexer")
+    time.sleep(1.5)
+    assert "no fresh word" in refused(town, "AG421", 8, AGENT_GUARD_MAX_BLOCK_AGE="0.5")
+    town.pass_time(600)
+    assert "no fresh word" in refused(town, "AG421", 8)
+
+
+def test_without_bubblewrap_nothing_is_started_and_doctor_says_so(drill, tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("sh", "setpriv"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+
+    assert "bwrap" in refused(drill, "AG401", 1, PATH=str(programs))
+    rows = {
+        row["check"]: row for row in drill.cli("doctor", "--json", expect=1, PATH=str(programs)).json["rows"]
+    }
+    assert (rows["bubblewrap"]["level"], rows["trial kill"]["level"]) == ("fail", "fail")
+    assert "apt-get install bubblewrap" in rows["bubblewrap"]["remedy"]
+
+
+def test_doctor_on_this_host_passes_with_a_real_kill(drill):
+    said = drill.cli("doctor", "--json", expect=None)
+
+    rows = {row["check"]: row for row in said.json["rows"]}
+    assert rows["trial kill"]["level"] in ("ok", "warn"), rows
+    assert "0 survivors" in rows["trial kill"]["detail"]
+    assert {"python", "home", "council", "clock", "keys", "anvil"} <= set(rows)
+    assert all(row["remedy"] for row in rows.values() if row["level"] != "ok")
+    assert said.code == (1 if any(row["level"] == "fail" for row in rows.values()) else 0)
+
+
+def test_command_that_is_not_there_and_a_variable_that_is_not_set_start_nothing(drill):
+    command = ("run", "indexer", "--account", "operator", "--json")
+    outcome = drill.cli(*command, "--", "/no/such/program", expect=2)
+    assert '"AG405"' in outcome.stdout
+    assert '"started"' not in outcome.stdout
+    refused(drill, "AG101", 2, *command[:-1], "--env", "NOT_SET_ANYWHERE", "--", "true")
+
+
+@pytest.mark.parametrize("shown", ["home", "deployments/devnet/keystores", "."], ids=["home", "keys", "all"])
+def test_guards_own_folders_are_never_shown_to_the_agent(drill, shown):
+    (drill.folder / "home").mkdir(exist_ok=True)
+    path = drill.folder / shown
+    command = ("run", "indexer", "--account", "operator", "--json", "--ro", path, "--", "true")
+
+    outcome = drill.cli(*command, expect=2)
+
+    assert '"AG404"' in outcome.stdout
+    assert '"started"' not in outcome.stdout
+
+
+def test_without_a_container_the_run_says_so_aloud(drill):
+    outcome = drill.cli("run", "indexer", "--account", "operator", "--sandbox", "none", "--", "true")
+
+    assert "WARNING" in outcome.stderr
+    assert "may outlive a halt" in outcome.stderr
+    assert "(none)" in outcome.stdout
+    assert Path(drill.folder / "home").stat().st_mode & 0o077 == 0

@@ -1,0 +1,155 @@
+"""A real guard, a real container, a real chain: what the council says, happens to the agent."""
+
+import time
+
+import pytest
+
+from agent_guard.types import State
+
+pytestmark = pytest.mark.drill
+
+
+def resume(town):
+    town.vote("resume", "indexer", "signer1", "signer2")
+    time.sleep(1.1)
+    town.cli("vote", "resume", "indexer", "--account", "signer1", "--yes")
+    assert town.state("indexer").state is State.RUNNING
+
+
+def test_agent_that_ends_by_itself_gives_its_own_exit_code_and_an_audited_log(drill, guard):
+    run = guard(drill, "sys.exit(7)")
+
+    assert run.code() == 7
+    assert run.events() == ["started", "exited"]
+    assert run.told[-1] == {"event": "exited", "exit_code": 7}
+    assert run.alive() == []
+    audited = drill.cli.ask("audit", "indexer")
+    assert (audited["result"], audited["anchored"]) == ("VERIFIED", audited["entries"])
+    assert (audited["death"], audited["halted_at"]) == (None, None)
+
+
+def test_two_of_three_halt_and_nothing_of_an_agent_that_resists_is_left(drill, guard, until):
+    run = guard(drill, "resist(); beat()")
+    until("all its children", lambda: len(run.alive()) >= 6)
+
+    drill.vote("halt", "indexer", "signer1")
+    frozen = run.event("frozen")
+    assert "1 open vote" in frozen["reason"]
+    assert not run.beats()
+    assert run.alive()
+
+    drill.vote("halt", "indexer", "signer3")
+    dead = run.event("dead")
+    assert run.code() == 8
+    assert run.alive() == []
+    assert run.events() == ["started", "frozen", "halted", "dead"]
+    assert (dead["survivors"], dead["processes"] >= 6) == (0, True)
+    stages = dead["stages_ms"]
+    assert stages["vote"] <= stages["block"]
+    assert stages["seen"] <= stages["dead"] < stages["seen"] + 5_000
+
+    audited = drill.cli.ask("audit", "indexer")
+    assert audited["result"] == "VERIFIED"
+    assert audited["death"] is not None
+    assert (
+        audited["head"]["size"]
+        == audited["entries"]
+        == audited["anchored"]
+        == drill.state("indexer").head.size
+    )
+    assert audited["halted_at"] is not None
+
+    command = ("run", "indexer", "--account", "operator", "--", "true")
+    assert "halted by the council" in drill.cli.fails("AG421", 8, *command)["message"]
+    resume(drill)
+    assert guard(drill, "sys.exit(0)").code() == 0
+    assert drill.cli.ask("audit", "indexer")["result"] == "VERIFIED"
+
+
+def test_first_vote_freezes_for_its_time_and_then_the_agent_goes_on(drill, guard):
+    run = guard(drill, AGENT_GUARD_VOTE_FREEZE="1.5")
+
+    drill.vote("halt", "indexer", "signer1")
+    frozen = run.event("frozen")
+    assert not run.beats()
+    thawed = run.event("thawed")
+
+    assert 1_000 <= thawed["at_ms"] - frozen["at_ms"] <= 4_000
+    assert run.beats()
+    assert drill.cli.ask("status", "indexer")["state"] == "voting"
+    drill.vote("halt", "indexer", "signer2")
+    assert run.code() == 8
+
+
+def test_vote_freeze_switched_off_lets_the_agent_run_until_the_quorum(drill, guard, until):
+    run = guard(drill, AGENT_GUARD_FREEZE_ON_VOTE="false")
+
+    drill.vote("halt", "indexer", "signer1")
+    time.sleep(1.2)
+    assert run.beats()
+    drill.vote("halt", "indexer", "signer2")
+
+    assert run.code() == 8
+    assert "frozen" not in run.events()
+    assert run.alive() == []
+
+
+def test_pause_freezes_and_the_agent_goes_on_when_it_is_over(drill, guard):
+    run = guard(drill)
+
+    drill.cli("vote", "pause", "indexer", "--account", "signer2", "--yes")
+    assert "paused by a signer" in run.event("frozen")["reason"]
+    assert not run.beats()
+    assert drill.cli.ask("status", "indexer", "--exit-status", expect=8)["state"] == "paused"
+    refused = drill.cli.fails("AG421", 8, "run", "indexer", "--account", "operator", "--", "true")
+    assert "paused" in refused["message"]
+    run.event("thawed")
+
+    assert run.beats()
+    run.process.terminate()
+    assert run.code() == 130
+
+
+@pytest.mark.parametrize(
+    ("action", "whom", "signers", "reason"),
+    [
+        ("halt", "--all", ("signer1", "signer2"), "the whole fleet is halted"),
+        ("retire", "indexer", ("signer1", "signer2", "signer3"), "retired"),
+    ],
+    ids=["fleet halted", "retired"],
+)
+def test_halt_of_the_fleet_and_retirement_kill(drill, guard, action, whom, signers, reason):
+    run = guard(drill)
+
+    drill.vote(action, whom, *signers)
+
+    assert run.code() == 8
+    assert reason in run.event("dead")["reason"]
+    assert run.alive() == []
+    audited = drill.cli.ask("audit", "indexer")
+    assert (audited["result"], audited["death"] is not None) == ("VERIFIED", True)
+
+
+def test_running_agents_status_shows_the_guard_and_what_is_not_anchored(drill, guard, until):
+    guard(drill)
+    until("a pulse", lambda: drill.cli.ask("status", "indexer")["guard"]["alive"])
+
+    said = drill.cli.ask("status", "indexer")
+
+    assert said["guard"]["verdict"] == "run"
+    assert said["guard"]["pulse_age_s"] < 5
+    assert said["guard"]["sandbox"] in ("cgroup+pidns", "pidns")
+    assert set(said["anchor_lag"]) == {"entries", "seconds"}
+    assert said["block"]["age_s"] < 10
+
+
+def test_run_in_words_says_what_happened(drill):
+    process = drill.cli.start("run", "indexer", "--account", "operator", "--", "/bin/sleep", "60")
+    assert process.stdout.readline().startswith("started indexer under guard (")
+    drill.vote("halt", "indexer", "signer1", "signer2")
+
+    rest, said = process.communicate(timeout=30)
+
+    assert process.returncode == 8, said
+    assert "halted: halted by the council" in rest
+    assert "no survivors" in rest
