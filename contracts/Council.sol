@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {CouncilState} from "./CouncilState.sol";
 import {ICouncil} from "./interfaces/ICouncil.sol";
+import {HALT, PAUSE, REARM, REGISTER, RESUME, RETIRE, ROTATE, SET_OPERATOR, VETO} from "./libraries/Actions.sol";
 import {Ballots} from "./libraries/Ballots.sol";
 import {Bits} from "./libraries/Bits.sol";
 import {Frontier} from "./libraries/Frontier.sol";
+import {Rules} from "./libraries/Rules.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 import {Tally} from "./libraries/Tally.sol";
 
@@ -26,83 +28,22 @@ import {Tally} from "./libraries/Tally.sol";
 /// - Every address has one log, its own, that it alone extends; the contract itself checks that it only grows.
 ///
 /// Trust assumptions
-/// - One signer can stop an agent for PAUSE once per epoch, set and arming, and can veto; it can start nothing.
-///   H signers can stop; R can start again after RESUME_DELAY, in public, and can change who the signers are. H signers
-///   that are awake during that delay can stop it. R signers together with D can do everything there is.
+/// - One signer can stop an agent for PAUSE once per epoch, set and arming, can veto first, and can renew a lease; it
+///   can start nothing that was halted. H signers can halt. R can register, and can resume or change operators and
+///   signers after RESUME_DELAY, in public, while fewer can veto. D can retire. Fewer than H who are all that is honest
+///   can only delay R.
 /// - Signers with code (ERC-1271) are asked without the right to write, with capped gas, and can only fail themselves.
 /// - An operator can spoil its own log's future (stop it, extend it by lies), never its past.
 /// - Block producers can delay a halt as they can any transaction, and can shift `block.timestamp` by seconds.
-contract Council is ICouncil, EIP712 {
+contract Council is CouncilState {
     using Ballots for Ballot;
     using Tally for uint256[11];
 
-    /// @dev The first slot decides, with the fleet's first slot and the clock, whether the agent may run.
-    struct Agent {
-        State state; // NONE, RUNNING, HALTED, RESUMING or RETIRED
-        uint40 epoch;
-        uint40 pausedUntil;
-        uint40 leaseUntil; // 0: no lease
-        uint40 resumeReadyAt;
-        uint64 haltedSize;
-        uint16 arms;
-        uint8 vetoes;
-        address operator; // second slot
-        uint64 pausedBy; // whose pause is used up, if `setVersion` is the present one
-        uint32 setVersion; // whom `pausedBy` means, and who decided on the resume
-    }
-
-    struct SignerSet {
-        uint8 halt;
-        uint8 resume;
-        uint8 retire;
-        uint8 length;
-        uint32 version;
-    }
-
-    struct Head {
-        bytes32 root;
-        uint64 size;
-        uint64 anchoredAt;
-    }
-
-    uint8 private constant HALT = uint8(Action.HALT);
-    uint8 private constant RESUME = uint8(Action.RESUME);
-    uint8 private constant RETIRE = uint8(Action.RETIRE);
-    uint8 private constant PAUSE = uint8(Action.PAUSE);
-    uint8 private constant VETO = uint8(Action.VETO);
-    uint8 private constant REARM = uint8(Action.REARM);
-    uint8 private constant REGISTER = uint8(Action.REGISTER);
-    uint8 private constant SET_OPERATOR = uint8(Action.SET_OPERATOR);
-    uint8 private constant ROTATE = uint8(Action.ROTATE);
-    bytes32 private constant FLEET = 0;
     uint256 private constant MAX_SIGNERS = 64;
     uint256 private constant LAST_PRECOMPILE = 0xffff; // EIP-1352
     uint256 private constant MAX_BALLOT_LIFE = 24 hours;
-    uint256 private immutable PAUSE_TIME;
-    uint256 private immutable RESUME_DELAY;
-    uint256 private immutable BALLOT_WINDOW;
-    uint256 private immutable LEASE;
-    uint256 private immutable LEASE_GRACE;
 
-    mapping(bytes32 id => Agent) private _agents;
-    SignerSet private _set;
-    address[] private _signers;
-    mapping(address signer => uint256) private _indexOf; // from 1; 0: not a signer
-    mapping(bytes32 key => uint256[11]) private _tallies;
-    mapping(address operator => Head) private _heads;
-
-    constructor(address[] memory signers, Thresholds memory thresholds, Timing memory timing)
-        EIP712("agent_guard Council", "1")
-    {
-        if (timing.pause == 0 || timing.pause > 7 days) revert InvalidTiming();
-        if (timing.resumeDelay == 0 || timing.resumeDelay > 30 days) revert InvalidTiming();
-        if (timing.ballotWindow < 1 minutes || timing.ballotWindow > 30 days) revert InvalidTiming();
-        if (timing.lease > 365 days || timing.leaseGrace > timing.lease) revert InvalidTiming();
-        PAUSE_TIME = timing.pause;
-        RESUME_DELAY = timing.resumeDelay;
-        BALLOT_WINDOW = timing.ballotWindow;
-        LEASE = timing.lease;
-        LEASE_GRACE = timing.leaseGrace;
+    constructor(address[] memory signers, Thresholds memory thresholds, Timing memory timing) CouncilState(timing) {
         (_agents[FLEET].state, _agents[FLEET].epoch) = (State.RUNNING, 1);
         _install(signers, thresholds);
     }
@@ -203,7 +144,7 @@ contract Council is ICouncil, EIP712 {
             if (action == PAUSE) possible = state == State.RUNNING || state == State.PAUSED;
             fits = param == agent.arms;
         } else if (action == SET_OPERATOR) {
-            address operator = address(uint160(param));
+            address operator = _operatorIn(b.param);
             fits = b.agent != FLEET && operator != address(0) && operator != agent.operator;
         } else if (action == ROTATE) {
             fits = b.agent == FLEET && !fits;
@@ -214,62 +155,79 @@ contract Council is ICouncil, EIP712 {
 
     // -------------------------------------------------------------------------------------------------- decisions
 
-    /// @dev Carries a decided question out.
+    /// @dev Carries a decided question out. Nothing marks it decided, unless it must wait: its agent's state, epoch or
+    /// arming is another one now, so that it cannot be asked again.
     function _decide(Ballot memory b, Agent storage agent, State state, uint64 voters) private {
-        uint8 action = b.action;
-        (bytes32 id, bytes32 reason) = (b.agent, b.reason);
-        if (action == HALT || action == RETIRE) {
-            uint64 size = state == State.HALTED ? agent.haltedSize : _heads[agent.operator].size;
-            (agent.haltedSize, agent.state) = (size, action == HALT ? State.HALTED : State.RETIRED);
-            if (action == HALT) emit Halted(id, b.epoch, size, voters, reason);
-            else emit Retired(id, b.epoch, voters, reason);
-        } else if (action == RESUME) {
-            (uint40 epoch, uint40 readyAt) = (uint40(b.epoch) + 1, _after(RESUME_DELAY));
-            (agent.state, agent.epoch, agent.resumeReadyAt) = (State.RESUMING, epoch, readyAt);
-            (agent.pausedBy, agent.setVersion) = (0, b.setVersion);
-            emit ResumeScheduled(id, epoch, readyAt, voters, reason);
-        } else if (action == PAUSE) {
-            uint40 until = _after(PAUSE_TIME); // never earlier than before: time moves on, the length is immutable
-            agent.pausedUntil = until;
-            (agent.pausedBy, agent.setVersion) = (voters, b.setVersion);
-            emit Paused(id, b.signer, b.epoch, until, reason);
-        } else if (action == VETO) {
-            if (b.param == 0) agent.state = State.HALTED;
-            else _tally(id, _changeOf(id), b.param).decide(Tally.CLOSED);
-            uint8 vetoes = agent.vetoes;
-            if (vetoes < type(uint8).max) agent.vetoes = ++vetoes;
-            emit Vetoed(id, b.param, b.epoch, vetoes, voters, reason);
-        } else if (action == REARM) {
-            uint16 arms = agent.arms + 1;
-            (agent.arms, agent.pausedBy) = (arms, 0);
-            emit Rearmed(id, b.epoch, arms, voters, reason);
-        } else if (action == REGISTER) {
-            address operator = address(uint160(uint256(b.param)));
-            (agent.state, agent.epoch, agent.leaseUntil) = (State.RUNNING, 1, _newLease(id));
-            agent.operator = operator;
-            emit Registered(id, operator, 1, voters, reason);
-        } else {
-            _tallies[b.question()].decide(uint40(block.timestamp));
-            emit ChangeScheduled(id, Action(action), b.param, b.epoch, _after(RESUME_DELAY), voters, reason);
-        }
+        if (b.action == HALT || b.action == RETIRE) _stop(b, agent, state, voters);
+        else if (b.action == RESUME) _resume(b, agent, voters);
+        else if (b.action == PAUSE) _pause(b, agent, voters);
+        else if (b.action == VETO) _veto(b, agent, voters);
+        else if (b.action == REARM) _rearm(b, agent, voters);
+        else if (b.action == REGISTER) _register(b, agent, voters);
+        else _schedule(b, voters);
+    }
+
+    function _stop(Ballot memory b, Agent storage agent, State state, uint64 voters) private {
+        uint64 size = state == State.HALTED ? agent.haltedSize : _heads[agent.operator].size;
+        (agent.haltedSize, agent.state) = (size, b.action == HALT ? State.HALTED : State.RETIRED);
+        if (b.action == HALT) emit Halted(b.agent, b.epoch, size, voters, b.reason);
+        else emit Retired(b.agent, b.epoch, voters, b.reason);
+    }
+
+    function _resume(Ballot memory b, Agent storage agent, uint64 voters) private {
+        (uint40 epoch, uint40 readyAt) = (uint40(b.epoch) + 1, _after(RESUME_DELAY));
+        (agent.state, agent.epoch, agent.resumeReadyAt) = (State.RESUMING, epoch, readyAt);
+        (agent.pausedBy, agent.setVersion) = (0, b.setVersion);
+        emit ResumeScheduled(b.agent, epoch, readyAt, voters, b.reason);
+    }
+
+    function _pause(Ballot memory b, Agent storage agent, uint64 voters) private {
+        uint40 until = _after(PAUSE_TIME); // never earlier than before: time moves on, and the span is immutable
+        agent.pausedUntil = until;
+        (agent.pausedBy, agent.setVersion) = (voters, b.setVersion);
+        emit Paused(b.agent, b.signer, b.epoch, until, b.reason);
+    }
+
+    function _veto(Ballot memory b, Agent storage agent, uint64 voters) private {
+        if (b.param == 0) agent.state = State.HALTED;
+        else _tally(b.agent, _changeOf(b.agent), b.param).decide(Tally.CLOSED);
+        uint8 vetoes = agent.vetoes;
+        if (vetoes < type(uint8).max) agent.vetoes = ++vetoes;
+        emit Vetoed(b.agent, b.param, b.epoch, vetoes, voters, b.reason);
+    }
+
+    function _rearm(Ballot memory b, Agent storage agent, uint64 voters) private {
+        uint16 arms = agent.arms + 1;
+        (agent.arms, agent.pausedBy) = (arms, 0);
+        emit Rearmed(b.agent, b.epoch, arms, voters, b.reason);
+    }
+
+    function _register(Ballot memory b, Agent storage agent, uint64 voters) private {
+        (agent.state, agent.epoch, agent.leaseUntil) = (State.RUNNING, 1, _newLease(b.agent));
+        agent.operator = _operatorIn(b.param);
+        emit Registered(b.agent, agent.operator, 1, voters, b.reason);
+    }
+
+    function _schedule(Ballot memory b, uint64 voters) private {
+        _tallies[b.question()].decide(uint40(block.timestamp));
+        emit ChangeScheduled(b.agent, Action(b.action), b.param, b.epoch, _after(RESUME_DELAY), voters, b.reason);
     }
 
     // -------------------------------------------------------------------------- what time brings, by anyone's call
 
-    function finishResume(bytes32 id) external {
-        Agent storage agent = _agents[id];
-        if (_stateOf(agent) != State.RESUMING) revert NotScheduled();
-        if (block.timestamp < agent.resumeReadyAt) revert TooEarly(agent.resumeReadyAt);
-        (agent.state, agent.pausedUntil, agent.leaseUntil, agent.vetoes) = (State.RUNNING, 0, _newLease(id), 0);
-        emit Resumed(id, agent.epoch);
+    function finishResume(bytes32 agent) external {
+        Agent storage a = _agents[agent];
+        if (_stateOf(a) != State.RESUMING) revert NotScheduled();
+        if (block.timestamp < a.resumeReadyAt) revert TooEarly(a.resumeReadyAt);
+        (a.state, a.pausedUntil, a.leaseUntil, a.vetoes) = (State.RUNNING, 0, _newLease(agent), 0);
+        emit Resumed(agent, a.epoch);
     }
 
-    function finishOperator(bytes32 id, bytes32 param) external {
-        _finish(id, SET_OPERATOR, param);
-        Agent storage agent = _agents[id];
-        (address former, address operator) = (agent.operator, address(uint160(uint256(param))));
-        agent.operator = operator;
-        emit OperatorChanged(id, former, operator, _heads[former].size, ++_set.version);
+    function finishOperator(bytes32 agent, bytes32 param) external {
+        _finish(agent, SET_OPERATOR, param);
+        (address former, address operator) = (_agents[agent].operator, _operatorIn(param));
+        _agents[agent].operator = operator;
+        emit OperatorChanged(agent, former, operator, _heads[former].size, ++_set.version);
     }
 
     function finishRotation(address[] memory signers, Thresholds memory thresholds, bytes32 salt) public {
@@ -277,29 +235,27 @@ contract Council is ICouncil, EIP712 {
         _install(signers, thresholds);
     }
 
-    function renew(bytes32 id) external {
+    function renew(bytes32 agent) external {
         if (_indexOf[msg.sender] == 0) revert NotSigner(msg.sender);
-        Agent storage agent = _agents[id];
-        if (agent.state != State.RUNNING || !_inGrace(agent)) revert LeaseOver(id);
+        Agent storage a = _agents[agent];
+        if (a.state != State.RUNNING || !_inGrace(a)) revert LeaseOver(agent);
         uint40 until = _after(LEASE);
-        agent.leaseUntil = until;
-        emit Renewed(id, msg.sender, agent.epoch, until);
+        a.leaseUntil = until;
+        emit Renewed(agent, msg.sender, a.epoch, until);
     }
 
     function _finish(bytes32 id, uint8 action, bytes32 param) private {
         uint40 readyAt = _scheduledAt(id, action, param);
         if (readyAt == 0) revert NotScheduled();
         if (block.timestamp < readyAt) revert TooEarly(readyAt);
-        _tally(id, action, param).decide(Tally.CLOSED);
-        _agents[id].vetoes = 0;
+        _agents[id].vetoes = 0; // the new set that follows makes the old tallies void
     }
 
     /// @dev Puts a signer set in the place of the one before, checking all that must hold of it.
     function _install(address[] memory signers, Thresholds memory t) private {
         uint256 n = signers.length;
         if (n == 0 || n > MAX_SIGNERS) revert InvalidSigners();
-        bool ordered = 1 <= t.halt && t.halt <= t.resume && t.resume <= t.retire && t.retire <= n;
-        if (!ordered || uint256(t.halt) + t.resume > n + 1) revert InvalidThresholds();
+        Rules.check(t, n);
         for (uint256 i; i < _signers.length; ++i) {
             delete _indexOf[_signers[i]];
         }
@@ -322,148 +278,5 @@ contract Council is ICouncil, EIP712 {
         root = Frontier.extend(size, root, newSize, frontier, nodes);
         _heads[msg.sender] = Head(root, newSize, uint64(block.timestamp));
         emit Extended(msg.sender, size, newSize, root);
-    }
-
-    // ------------------------------------------------------------------------------------------------------ views
-
-    function stateOf(bytes32 agent) external view returns (State) {
-        return _stateOf(_agents[agent]);
-    }
-
-    function mayRun(bytes32 agent) public view returns (bool) {
-        return _stateOf(_agents[agent]) == State.RUNNING && _stateOf(_agents[FLEET]) == State.RUNNING;
-    }
-
-    function snapshot(bytes32[] calldata agents) external view returns (Snapshot[] memory all) {
-        all = new Snapshot[](agents.length);
-        for (uint256 i; i < agents.length; ++i) {
-            Snapshot memory s = all[i];
-            Agent memory agent = _agents[agents[i]];
-            s.agent = agents[i];
-            s.state = _stateOf(_agents[s.agent]);
-            s.mayRun = mayRun(s.agent);
-            s.epoch = agent.epoch;
-            s.arms = agent.arms;
-            s.vetoes = agent.vetoes;
-            (s.haltVotes,,) = _votes(s.agent, HALT, 0);
-            (s.resumeVotes,,) = _votes(s.agent, RESUME, 0);
-            if (agent.state == State.RUNNING) s.pausedUntil = agent.pausedUntil;
-            s.leaseUntil = agent.leaseUntil;
-            if (s.state == State.RESUMING) s.resumeReadyAt = agent.resumeReadyAt;
-            s.operator = agent.operator;
-            (s.size, s.root, s.anchoredAt) = headOf(agent.operator);
-            s.haltedSize = agent.haltedSize;
-        }
-    }
-
-    function votes(bytes32 agent, Action action, bytes32 param) external view returns (uint8, uint8, uint64) {
-        return _votes(agent, uint8(action), param);
-    }
-
-    function _votes(bytes32 agent, uint8 action, bytes32 param)
-        private
-        view
-        returns (uint8 count, uint8 needed, uint64 voters)
-    {
-        Agent storage a = _agents[agent];
-        if (action == PAUSE) voters = uint256(param) == a.arms ? _pausedBy(a) : 0;
-        else voters = _tally(agent, action, param).standing(_set.length, _since());
-        (count, needed) = (Bits.count(voters), _needed(action, a));
-    }
-
-    function scheduledAt(bytes32 agent, Action action, bytes32 param) external view returns (uint40 readyAt) {
-        return _scheduledAt(agent, uint8(action), param);
-    }
-
-    function _scheduledAt(bytes32 agent, uint8 action, bytes32 param) private view returns (uint40) {
-        uint40 decidedAt = _tally(agent, action, param).decidedAt();
-        if (decidedAt == 0 || decidedAt == Tally.CLOSED || _agents[agent].state == State.RETIRED) return 0;
-        return uint40(decidedAt + RESUME_DELAY);
-    }
-
-    function headOf(address operator) public view returns (uint64 size, bytes32 root, uint64 anchoredAt) {
-        Head storage head = _heads[operator];
-        (size, anchoredAt) = (head.size, head.anchoredAt);
-        root = size == 0 ? Frontier.EMPTY_ROOT : head.root;
-    }
-
-    function council() external view returns (address[] memory, Thresholds memory, Timing memory, uint32) {
-        SignerSet memory set = _set;
-        Timing memory timing = Timing({
-            pause: uint40(PAUSE_TIME),
-            resumeDelay: uint40(RESUME_DELAY),
-            ballotWindow: uint40(BALLOT_WINDOW),
-            lease: uint40(LEASE),
-            leaseGrace: uint40(LEASE_GRACE)
-        });
-        return (_signers, Thresholds(set.halt, set.resume, set.retire), timing, set.version);
-    }
-
-    function ballotDigest(Ballot memory ballot) public view returns (bytes32) {
-        return _hashTypedDataV4(ballot.structHash());
-    }
-
-    function rotationParam(address[] memory signers, Thresholds memory thresholds, bytes32 salt)
-        public
-        pure
-        returns (bytes32)
-    {
-        return keccak256(abi.encode(signers, thresholds, salt));
-    }
-
-    // --------------------------------------------------------------------------------------------------- readings
-
-    /// @dev The one reading of an agent's first slot. Whatever ends at T is over at T.
-    function _stateOf(Agent storage agent) private view returns (State state) {
-        state = agent.state;
-        if (state == State.RUNNING) {
-            if (agent.leaseUntil != 0 && block.timestamp >= agent.leaseUntil) return State.LAPSED;
-            if (block.timestamp < agent.pausedUntil) return State.PAUSED;
-        } else if (state == State.RESUMING && agent.setVersion != _set.version) {
-            return State.HALTED; // decided by signers who are no longer the council
-        }
-    }
-
-    /// @dev Whether one signer's renewal is still enough; never for what has no lease.
-    function _inGrace(Agent storage agent) private view returns (bool) {
-        return agent.leaseUntil != 0 && block.timestamp < agent.leaseUntil + LEASE_GRACE;
-    }
-
-    function _needed(uint8 action, Agent storage agent) private view returns (uint8) {
-        if (action == 0) return 0;
-        if (action == PAUSE) return 1;
-        if (action == HALT) return _set.halt;
-        if (action == RETIRE) return _set.retire;
-        if (action == VETO) return agent.vetoes < _set.halt ? agent.vetoes + 1 : _set.halt;
-        return _set.resume;
-    }
-
-    /// @dev Whose pause is used up in this epoch and set.
-    function _pausedBy(Agent storage agent) private view returns (uint64) {
-        return agent.setVersion == _set.version ? agent.pausedBy : 0;
-    }
-
-    function _tally(bytes32 agent, uint8 action, bytes32 param) private view returns (uint256[11] storage) {
-        Ballot memory asked = Ballot(agent, action, param, _agents[agent].epoch, _set.version, address(0), 0, 0);
-        return _tallies[asked.question()];
-    }
-
-    /// @dev Votes cast after this second stand.
-    function _since() private view returns (uint256) {
-        unchecked {
-            return block.timestamp > BALLOT_WINDOW ? block.timestamp - BALLOT_WINDOW : 0;
-        }
-    }
-
-    function _changeOf(bytes32 agent) private pure returns (uint8) {
-        return agent == FLEET ? ROTATE : SET_OPERATOR;
-    }
-
-    function _newLease(bytes32 agent) private view returns (uint40) {
-        return LEASE == 0 || agent == FLEET ? 0 : _after(LEASE);
-    }
-
-    function _after(uint256 delay) private view returns (uint40) {
-        return uint40(block.timestamp + delay);
     }
 }

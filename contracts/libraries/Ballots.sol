@@ -4,8 +4,8 @@ pragma solidity ^0.8.28;
 import {ICouncil} from "../interfaces/ICouncil.sol";
 
 /// @title Ballots: the two hashes of a ballot
-/// @dev A ballot in memory is eight clean words, laid out as `abi.encode` would lay them out, so both are hashed where
-/// they lie.
+/// @dev A ballot in memory is eight clean words, laid out as `abi.encode` would lay them out, so neither hash
+/// encodes it again.
 library Ballots {
     bytes32 internal constant TYPEHASH = keccak256(
         "Ballot(bytes32 agent,uint8 action,bytes32 param,uint64 epoch,uint32 setVersion,address signer,uint64 deadline,bytes32 reason)"
@@ -15,11 +15,10 @@ library Ballots {
     function structHash(ICouncil.Ballot memory ballot) internal pure returns (bytes32 hash) {
         bytes32 typehash = TYPEHASH;
         assembly ("memory-safe") {
-            let before := sub(ballot, 32)
-            let kept := mload(before)
-            mstore(before, typehash)
-            hash := keccak256(before, 288)
-            mstore(before, kept)
+            let free := mload(0x40)
+            mstore(free, typehash)
+            mcopy(add(free, 32), ballot, 256)
+            hash := keccak256(free, 288)
         }
     }
 

@@ -19,13 +19,11 @@ library Frontier {
 
     /// @notice Root of the tree of `newSize` leaves that extends the tree (`size`, `root`) by `nodes`.
     /// @dev Needs `newSize > size`. `nodes` are leaf hashes or range roots, see `ICouncil.extend`.
-    function extend(
-        uint64 size,
-        bytes32 root,
-        uint64 newSize,
-        bytes32[] calldata frontier,
-        bytes32[] calldata nodes
-    ) internal view returns (bytes32) {
+    function extend(uint64 size, bytes32 root, uint64 newSize, bytes32[] calldata frontier, bytes32[] calldata nodes)
+        internal
+        view
+        returns (bytes32)
+    {
         if (frontier.length != Bits.count(size)) revert ICouncil.WrongFrontier(size, root);
         uint256 bottom = _stack();
         uint256 top = bottom;
@@ -38,7 +36,11 @@ library Frontier {
 
     /// @dev Appends `nodes` to the stack of peaks and returns its new top. It is carrying in a binary addition: a node
     /// over `width` leaves merges with the peak before it for as long as that bit of the count is set.
-    function _append(uint256 top, uint256 size, uint256 newSize, bytes32[] calldata nodes) private view returns (uint256) {
+    function _append(uint256 top, uint256 size, uint256 newSize, bytes32[] calldata nodes)
+        private
+        view
+        returns (uint256)
+    {
         unchecked {
             bool leaves = nodes.length == newSize - size;
             uint256 count = size;
