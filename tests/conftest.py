@@ -209,7 +209,7 @@ def _path_of_anvil() -> Any:
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The devnet's keystores, made once and copied for each test: deriving the keys is slow."""
-    from agent_guard.devnet.council import write_keys
+    from agent_guard.wiring.devnet import write_keys
 
     return write_keys(tmp_path_factory.mktemp("keys"))
 

@@ -47,14 +47,13 @@ def audit(
     from agent_guard.audit import AuditLimits, Log, Unreachable
     from agent_guard.audit import audit as examine
     from agent_guard.log.reading import rows_until_damage
-    from agent_guard.store import Reader
     from agent_guard.typed_data import agent_id
-    from agent_guard.wiring.auditing import connect_or_say_why, find_log, gather
+    from agent_guard.wiring.auditing import connect_or_say_why, find_log, gather, open_log
 
     out, chosen, identity = Output(as_json), settings(network=network, rpc_url=rpc_url), agent_id(agent)
     connection = connect_or_say_why(chosen)
     path = find_log(chosen, connection, identity, log)
-    with Reader(path) as reader, reader.snapshot():
+    with open_log(path) as reader, reader.snapshot():
         claimed = reader.identity()
         facts = connection if isinstance(connection, Unreachable) else gather(connection, identity, claimed)
         limits = AuditLimits(chosen.max_unanchored_entries, chosen.max_unanchored_age)

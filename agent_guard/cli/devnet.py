@@ -39,8 +39,8 @@ def devnet(
 def _ready(out: Output, chosen: "Settings", fresh: bool) -> None:
     from agent_guard import wiring
     from agent_guard.chain import deployment as records
-    from agent_guard.devnet.council import OPERATOR, PASSWORD, SIGNERS, write_keys
     from agent_guard.types import Thresholds, Timing
+    from agent_guard.wiring.devnet import OPERATOR, PASSWORD, SIGNERS, write_keys
 
     folder = chosen.record_path.parent
     keys = write_keys(folder)

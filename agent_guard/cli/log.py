@@ -188,15 +188,14 @@ def export(
 
 def _reader(agent: str, log: Path | None, network: str | None, rpc_url: list[str] | None) -> "Reader":
     """The log of the agent's operator on this host; the chain is asked only to learn whose that is."""
-    from agent_guard.store import Reader
     from agent_guard.typed_data import agent_id
-    from agent_guard.wiring.auditing import connect_or_say_why, find_log
+    from agent_guard.wiring.auditing import connect_or_say_why, find_log, open_log
 
     identity = agent_id(agent)
     if log is not None:
-        return Reader(log)
+        return open_log(log)
     chosen = settings(network=network, rpc_url=rpc_url)
-    return Reader(find_log(chosen, connect_or_say_why(chosen), identity, None))
+    return open_log(find_log(chosen, connect_or_say_why(chosen), identity, None))
 
 
 def _row(item: "LogEntry") -> dict[str, Any]:

@@ -4,10 +4,12 @@ Anvil's accounts are published keys: whoever uses them outside a local chain los
 """
 
 import os
+import platform
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +39,15 @@ def find_anvil() -> str:
             "Foundry's anvil is neither in PATH nor in node_modules/.bin. No chain was started.",
             "Install it: npm install @foundry-rs/anvil",
         )
-    return found
+    return _program_of(found)
+
+
+def _program_of(found: str) -> str:
+    """The program itself, where npm put a script of Node before it: a signal must reach the chain, not the script."""
+    script = Path(found).resolve()
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    program = script.parents[1] / f"anvil-{sys.platform}-{machine}/bin/anvil"
+    return str(program) if script.name == "bin.mjs" and os.access(program, os.X_OK) else found
 
 
 class Anvil:

@@ -9,6 +9,7 @@ from agent_guard.chain import history
 from agent_guard.errors import GuardError
 from agent_guard.session.places import Places
 from agent_guard.settings import Settings
+from agent_guard.store import Reader
 from agent_guard.types import FLEET, AgentState, Block, LogIdentity
 from agent_guard.wiring import Connection, connect
 
@@ -34,6 +35,11 @@ def gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainF
         if error.code not in UNKNOWN:
             raise
         return Unreachable(error.message)
+
+
+def open_log(path: Path) -> Reader:
+    """A log, to be read only; a guard may be writing it. Raises AG510, AG518."""
+    return Reader(path)
 
 
 def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainFacts:
