@@ -81,8 +81,8 @@ abstract contract CouncilState is ICouncil, EIP712 {
         return _stateOf(_agents[agent]) == State.RUNNING && _stateOf(_agents[FLEET]) == State.RUNNING;
     }
 
-    function snapshot(bytes32[] calldata agents) external view returns (Snapshot[] memory all) {
-        all = new Snapshot[](agents.length);
+    function snapshot(bytes32[] calldata agents) external view returns (Snapshot[] memory) {
+        Snapshot[] memory all = new Snapshot[](agents.length);
         for (uint256 i; i < agents.length; ++i) {
             Snapshot memory s = all[i];
             Agent memory agent = _agents[agents[i]];
@@ -101,6 +101,7 @@ abstract contract CouncilState is ICouncil, EIP712 {
             (s.size, s.root, s.anchoredAt) = headOf(agent.operator);
             s.haltedSize = agent.haltedSize;
         }
+        return all;
     }
 
     function votes(bytes32 agent, Action action, bytes32 param)

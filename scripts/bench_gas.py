@@ -96,7 +96,7 @@ class Bench:
         self.people = web3.eth.accounts
         Account.enable_unaudited_hdwallet_features()
         self.keys = [Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{i}") for i in range(5)]
-        self.operator, self.relayer = self.people[5], self.people[6]
+        self.operator, self.relayer = list(self.people)[5:7]
         artifact = json.loads(ARTIFACT.read_text("utf-8"))
         factory: Any = web3.eth.contract(abi=artifact["abi"], bytecode=artifact["bytecode"])
         deployed = self._mined(factory.constructor(self.people[:5], THRESHOLDS, TIMING), self.relayer)
@@ -108,7 +108,9 @@ class Bench:
         self._mined(self.council.functions.extend(BASE, [], self.peaks), self.operator)
 
     def _mined(self, call: Any, sender: str) -> TxReceipt:
-        receipt = self.web3.eth.wait_for_transaction_receipt(call.transact({"from": sender}), poll_latency=0.01)
+        receipt = self.web3.eth.wait_for_transaction_receipt(
+            call.transact({"from": sender}), poll_latency=0.01
+        )
         if receipt["status"] != 1:
             raise RuntimeError(f"reverted: {call}")
         return receipt
@@ -173,7 +175,9 @@ def measure(bench: Bench) -> Iterator[Row]:
     yield Row("halt by 2 ballots in one transaction", once(bench.halt_by_ballots), 95_000)
     yield Row("one-signer pause", once(lambda: bench.vote(0, PAUSE)), 60_000)
     yield Row("lease renewal", once(bench.renew), 35_000)
-    yield Row("deploy", bench.deployment, 3_200_000, "(the design's 2,600,000 is missed, see contracts/README.md)")
+    yield Row(
+        "deploy", bench.deployment, 3_200_000, "(the design's 2,600,000 is missed, see contracts/README.md)"
+    )
     yield Row("first direct halt vote", once(lambda: bench.vote(0, HALT)))
     yield Row("deciding direct halt vote", once(lambda: bench.last_of(HALT, THRESHOLDS[0])))
     yield Row("deciding resume vote", once(bench.resume))

@@ -140,4 +140,6 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except solcx.exceptions.SolcError as error:  # its text repeats the whole input and output
-        sys.exit("\n".join(entry["formattedMessage"] for entry in error.error_dict or ()) or error.stderr_data)
+        sys.exit(
+            "\n".join(entry["formattedMessage"] for entry in error.error_dict or ()) or error.stderr_data
+        )
