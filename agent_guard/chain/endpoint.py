@@ -26,7 +26,7 @@ class Endpoint:
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        if urlsplit(url).scheme not in ("http", "https"):
+        if not _is_http(url):
             raise GuardError(
                 "AG102",
                 f"{public_name(url)} is not an http or https URL. Nothing was started.",
@@ -80,8 +80,19 @@ def to_block(data: BlockData) -> Block:
     return block
 
 
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
+
+
 def public_name(url: str) -> str:
     """Scheme, host and port only: paths and user names of RPC URLs are often secrets."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "what was given"
     return f"{parts.scheme}://{parts.hostname or '?'}{port}"
