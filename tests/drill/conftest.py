@@ -156,6 +156,7 @@ def guard() -> Iterator[Callable[..., Run]]:
         **environ: str,
     ) -> Run:
         mark = f"mark-{time.monotonic_ns()}"
+        beating = not command and "beat()" in code
         # Without site-packages Python starts at once; only the SDK needs them.
         flags = () if "agent_guard" in code else ("-I", "-S")
         command = command or (sys.executable, *flags, "-c", BEAT + code, mark)
@@ -164,7 +165,7 @@ def guard() -> Iterator[Callable[..., Run]]:
         runs.append(Run(process, mark, town.folder / "home/devnet/agents/indexer/work"))
         if wait:
             runs[-1].event(wait)
-        if wait and "beat()" in code:
+        if wait and beating:
             until("the agent's first beat", lambda: runs[-1].size() > 0)
         return runs[-1]
 

@@ -1,0 +1,58 @@
+"""What happened on chain, from its events: across more blocks than one query may ask for."""
+
+import pytest
+
+from agent_guard.chain import history
+from agent_guard.typed_data import agent_id
+from agent_guard.types import FLEET
+
+pytestmark = pytest.mark.chain
+
+
+def test_events_of_more_blocks_than_one_query_takes_are_all_found_in_order(town, monkeypatch):
+    monkeypatch.setattr(history, "BLOCKS_PER_QUERY", 4)
+    first = town.connection.deployment.deploy_block
+    town.register("one")
+    town.rpc("anvil_mine", hex(3))
+    town.register("two")
+    town.rpc("anvil_mine", hex(9))
+    town.register("three")
+    last = town.connection.endpoint.block()
+
+    assert history.registered_agents(town.contract, first, last) == [
+        agent_id(name) for name in ("one", "two", "three")
+    ]
+    voted = list(history.events(town.contract, "Voted", first, last))
+    assert len(voted) == 6
+    assert [event.block_number for event in voted] == sorted(event.block_number for event in voted)
+
+
+def test_events_after_the_pinned_block_are_left_out(town):
+    before = town.connection.endpoint.block()
+    town.register("late")
+
+    assert history.registered_agents(town.contract, 0, before) == []
+
+
+def test_latest_halt_is_the_newest_of_the_agent_and_the_fleet_with_its_first_vote(town):
+    town.register("indexer")
+    whom, first = (agent_id("indexer"), FLEET), town.connection.deployment.deploy_block
+
+    def latest():
+        return history.latest_halt(town.contract, whom, first, town.connection.endpoint.block())
+
+    assert latest() is None
+    town.vote("halt", "indexer", "signer1")
+    voted = town.connection.endpoint.block()
+    assert latest() is None
+    town.pass_time(30)
+    town.vote("halt", "indexer", "signer2")
+
+    halt = latest()
+    assert halt.block == town.connection.endpoint.block()
+    assert halt.first_vote_at == voted.timestamp < halt.block.timestamp
+    assert halt.epoch == 1
+    town.vote("halt", "--all", "signer1", "signer2")
+    assert latest().block == town.connection.endpoint.block()
+    town.vote("retire", "indexer", "signer1", "signer2", "signer3")
+    assert latest().block == town.connection.endpoint.block()
