@@ -81,15 +81,15 @@ def parse(data: bytes) -> Any:
 
 
 def _read(data: bytes, loads: Callable[[str], Any]) -> Any:
-    _check_depth(data)
+    check_depth(data)
     try:
         return loads(data.decode())
     except ValueError as error:  # not UTF-8, not JSON, or digits without end
         raise NotCanonical(f"not JSON in UTF-8: {error}") from error
 
 
-def _check_depth(data: bytes) -> None:
-    """Counts the brackets outside strings before anything is parsed.
+def check_depth(data: bytes) -> None:
+    """Counts the brackets outside strings before anything is parsed; `NotCanonical` beyond `MAX_DEPTH`.
 
     The parser recurses in C. What stops it is Python's recursion limit, and where a library has raised that, nothing
     does: brackets without end then end the process.

@@ -30,6 +30,7 @@ async def read_json(request: Request) -> Any:
 def parse_json(body: bytes) -> Any:
     """Parses strictly. Raises GuardError AG608 and says what is wrong and where."""
     try:
+        canonical.check_depth(body)  # before the parser, which endless brackets could crash
         value = json.loads(body.decode("utf-8"), object_pairs_hook=_unique)
         canonical.encode(value)
     except UnicodeDecodeError as error:
@@ -38,8 +39,6 @@ def parse_json(body: bytes) -> Any:
         raise _unacceptable(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
     except canonical.NotCanonical as error:
         raise _unacceptable(str(error)) from error
-    except RecursionError as error:
-        raise _unacceptable(f"nested more than {canonical.MAX_DEPTH} deep") from error
     except ValueError as error:  # the interpreter's limit on the digits of one integer
         raise _unacceptable("an integer has too many digits: write it as a string") from error
     return value
