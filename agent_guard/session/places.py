@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_guard.errors import GuardError
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -48,7 +50,14 @@ class Places:
         return self._network / "agents" / self.agent / "pulse.json"
 
     def create(self) -> None:
-        """Makes the folders; those above the agent's own are the guard's alone."""
-        for folder in (self.log.parent, self.work, self.socket.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.home.chmod(0o700)
+        """Makes the folders; those above the agent's own are the guard's alone. Raises AG104."""
+        try:
+            for folder in (self.log.parent, self.work, self.socket.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            self.home.chmod(0o700)
+        except OSError as error:
+            raise GuardError(
+                "AG104",
+                f"The guard's folders can't be made under {self.home} ({error.strerror}). Nothing was started.",
+                "Set AGENT_GUARD_HOME to a folder that this user may write, with space on its disk.",
+            ) from error

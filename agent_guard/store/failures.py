@@ -1,5 +1,6 @@
 """Turns the errors of SQLite and of the file system into `GuardError`s with a remedy, once, at the store's edge."""
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,14 @@ def explain(error: Exception, path: Path, doing: str) -> GuardError:
     return GuardError(code, f"Could not {doing}: {why} ({path}: {error}). Nothing of it was kept.", remedy)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether the file system, or what this user may have of it, has no room left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def _reason(error: Exception) -> tuple[str, str, str]:
+    if isinstance(error, OSError) and is_full(error):
+        return _EXPLAINED[sqlite3.SQLITE_FULL]
     if isinstance(error, OSError):
         return _EXPLAINED[sqlite3.SQLITE_CANTOPEN]
     if isinstance(error, UnicodeDecodeError):

@@ -16,7 +16,7 @@ class WriterLock:
 
     Raises:
         GuardError: AG511 if another writer holds it.
-        OSError: if the lock file can't be opened.
+        OSError: if the lock file can't be opened or written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,8 +32,12 @@ class WriterLock:
                 f"Another guard (process {holder}) writes this log: {path} is locked. Nothing was opened.",
                 "Stop the other guard, or give this one its own key and home (AGENT_GUARD_HOME).",
             ) from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            self.release()  # else this process would lock itself out for as long as it lives
+            raise
 
     def release(self) -> None:
         """Frees the lock; a second call does nothing."""

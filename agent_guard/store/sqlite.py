@@ -15,7 +15,7 @@ from typing import Self
 
 from agent_guard.errors import GuardError
 from agent_guard.store import schema
-from agent_guard.store.failures import translated
+from agent_guard.store.failures import is_full, translated
 from agent_guard.store.lock import WriterLock
 from agent_guard.store.reader import Reader
 from agent_guard.store.rows import Row, SavedCheckpoint
@@ -140,6 +140,8 @@ def _lock_file(path: Path) -> WriterLock:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             return WriterLock(path.with_name(path.name + ".lock"))
         except OSError as error:
+            if is_full(error):
+                raise
             raise _not_writable(path, error) from error
 
 
