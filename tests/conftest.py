@@ -51,6 +51,7 @@ class Cli:
     folder: Path
     environ: dict[str, str]
     running: list["subprocess.Popen[str]"] = field(default_factory=list)
+    python: str = sys.executable
 
     def __call__(
         self, *arguments: object, expect: int | None = 0, stdin: str = "", **environ: str
@@ -96,7 +97,7 @@ class Cli:
     def start(self, *arguments: object, **environ: str) -> "subprocess.Popen[str]":
         """Starts a command in a process of its own; whatever still runs at the test's end is ended by its pid."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "agent_guard", *map(str, arguments)],
+            [self.python, "-m", "agent_guard", *map(str, arguments)],
             cwd=self.folder,
             env={name: value for name, value in (self.environ | environ).items() if value},
             stdin=subprocess.DEVNULL,

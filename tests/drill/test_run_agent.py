@@ -61,8 +61,9 @@ except OSError: pass
 try:
     open(os.__file__, "ab"); seen.append("its interpreter, to write")
 except OSError: pass
-if any(b"\\0run\\0indexer\\0" in open(f"/proc/{{pid}}/cmdline", "rb").read() for pid in os.listdir("/proc") if pid.isdigit()):
-    seen.append("the guard's process")
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    if b"\\0run\\0indexer\\0" in open(f"/proc/{{pid}}/cmdline", "rb").read():
+        seen.append("the guard's process")
 open("seen", "w").write(repr(seen))
 """
 
