@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,10 +31,13 @@ def devnet(
     from agent_guard.devnet.anvil import Anvil
 
     out, chosen = Output(as_json), settings(network="devnet", rpc_url=[f"http://127.0.0.1:{port}"])
-    with Anvil(port, block_time, state) as anvil:
+    with _told_to_end() as told, Anvil(port, block_time, state) as anvil:
         _ready(out, chosen, fresh=state is None or not state.exists() or not chosen.record_path.exists())
         out.narrate(f"Anvil runs as process {anvil.pid}. Ctrl-C ends it.")
-        _until_told(anvil.ended)
+        while not told():
+            if anvil.ended():
+                raise GuardError("AG207", "Anvil ended by itself. The chain is gone.", "Start it again.")
+            time.sleep(0.1)
 
 
 def _ready(out: Output, chosen: "Settings", fresh: bool) -> None:
@@ -83,12 +87,14 @@ def _ready(out: Output, chosen: "Settings", fresh: bool) -> None:
     )
 
 
-def _until_told(ended: Callable[[], bool]) -> None:
-    """Waits for SIGINT or SIGTERM, or for Anvil's own end, which is an error."""
+@contextmanager
+def _told_to_end() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM came; heard from before Anvil starts, so that it is never left behind."""
     asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: asked.append(number))
-    while not asked:
-        if ended():
-            raise GuardError("AG207", "Anvil ended by itself. The chain is gone.", "Start it again.")
-        time.sleep(0.1)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in numbers}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

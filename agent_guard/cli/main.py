@@ -25,6 +25,7 @@ from agent_guard.cli import (
     status,
     vote,
 )
+from agent_guard.cli.options import Json
 from agent_guard.cli.output import Facts, Line, Output, Records
 from agent_guard.errors import CATALOGUE, GuardError, Kind
 
@@ -71,6 +72,7 @@ app.command("devnet")(devnet.devnet)
 @app.command("help")
 def explain(
     code: Annotated[str, typer.Argument(metavar="AGnnn", help="The code of an error.")],
+    as_json: Json = False,
 ) -> None:
     """Explain an error's code."""
     entry = CATALOGUE.get(code.upper())
@@ -82,7 +84,7 @@ def explain(
         "title": entry.title,
         "text": entry.text,
     }
-    Output().result(
+    Output(as_json).result(
         payload,
         Line(f"{code.upper()}  {entry.title}"),
         Line(entry.text),
