@@ -44,12 +44,24 @@ def test_two_of_three_halt_and_nothing_of_an_agent_that_resists_is_left(drill, g
     assert run.alive() == []
     assert run.events() == ["started", "frozen", "halted", "dead"]
     assert (dead["survivors"], dead["processes"] >= 6) == (0, True)
+    assert set(dead) >= {"event", "reason", "mode", "processes", "survivors", "stages_ms"}
+    assert set(run.told[0]) >= {"event", "agent", "mode"}
+    assert set(frozen) >= {"event", "at_ms", "reason"}
+    assert (run.told[-2]["event"], run.told[-2]["epoch"]) == ("halted", 1)
     stages = dead["stages_ms"]
+    assert set(stages) == {"vote", "block", "seen", "frozen", "dead"}
     assert stages["vote"] <= stages["block"]
     assert stages["seen"] <= stages["dead"] < stages["seen"] + 5_000
 
     audited = drill.cli.ask("audit", "indexer")
+    assert set(audited) >= {
+        *("result", "integrity", "completeness", "obedience", "openness", "entries", "anchored", "head"),
+        *("halted_at", "death", "overrun_ms", "first_bad"),
+    }
+    for check in ("integrity", "completeness", "obedience", "openness"):
+        assert set(audited[check]) >= {"result", "detail"}
     assert audited["result"] == "VERIFIED"
+    assert audited["first_bad"] is None
     assert audited["death"] is not None
     assert (
         audited["head"]["size"]
