@@ -83,6 +83,10 @@ def unlock(path: Path, password: str) -> LocalAccount:
                 "Try again with the right password.",
             ) from None
         raise _unreadable(path, type(error).__name__) from None
+    # The file's checksum leaves the IV out: with another IV the same password opens another key.
+    claimed = content.get("address")
+    if isinstance(claimed, str) and claimed.lower().removeprefix("0x") != account.address.lower()[2:]:
+        raise _unreadable(path, "the key in it is not that of its address")
     return account
 
 
