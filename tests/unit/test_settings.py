@@ -1,0 +1,157 @@
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_guard.errors import GuardError
+from agent_guard.settings import DEVNET_RPC, Settings, parse
+
+pytestmark = pytest.mark.unit
+
+SECRET = "p4ssw0rd-in-the-url"
+
+
+def problems(toml: str = "", environ: dict[str, str] | None = None, **flags: object) -> str:
+    with pytest.raises(GuardError) as caught:
+        parse(toml, environ or {}, flags)
+    assert (caught.value.code, caught.value.exit_code) == ("AG102", 2)
+    return caught.value.message
+
+
+def test_with_nothing_said_the_defaults_hold() -> None:
+    settings = parse("", {}, {})
+    assert settings.rpc_url == (DEVNET_RPC,)
+    assert (settings.network, settings.sandbox, settings.net) == ("devnet", "auto", "none")
+    assert settings.record_path == Path("deployments/devnet/Council.json")
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ", "flags", "poll"),
+    [
+        ("poll = 2", {}, {}, 2.0),
+        ("poll = 2", {"AGENT_GUARD_POLL": "3"}, {}, 3.0),
+        ("poll = 2", {"AGENT_GUARD_POLL": "3"}, {"poll": 4}, 4.0),
+        ("poll = 2", {"AGENT_GUARD_POLL": ""}, {"poll": None}, 2.0),
+    ],
+    ids=["the file alone", "environment over file", "flags over all", "what is empty says nothing"],
+)
+def test_flags_win_over_the_environment_and_it_over_the_file(
+    toml: str, environ: dict[str, str], flags: dict[str, object], poll: float
+) -> None:
+    assert parse(toml, environ, flags).poll == poll
+
+
+def test_foundrys_variable_wins_over_the_file_and_our_own_over_it() -> None:
+    toml, foundry, ours = (
+        'rpc_url = ["http://a"]',
+        {"ETH_RPC_URL": "http://b"},
+        {"AGENT_GUARD_RPC_URL": "http://c"},
+    )
+    assert parse(toml, foundry, {}).rpc_url == ("http://b",)
+    assert parse(toml, foundry | ours, {}).rpc_url == ("http://c",)
+    assert parse(toml, ours | foundry, {}).rpc_url == ("http://c",)
+
+
+@pytest.mark.parametrize("text", ["http://a,http://b", " http://a , http://b ,", ",http://a,,http://b"])
+def test_several_urls_are_separated_by_commas(text: str) -> None:
+    assert parse("", {"ETH_RPC_URL": text}, {}).rpc_url == ("http://a", "http://b")
+
+
+def test_commas_alone_are_no_url() -> None:
+    assert "rpc_url" in problems(environ={"ETH_RPC_URL": " , "})
+
+
+def test_all_problems_of_all_sources_are_told_at_once() -> None:
+    message = problems(
+        'poll = -1\nwind = "west"\nnetwork = "../up"',
+        {"AGENT_GUARD_MAX_BLOCK_AGE": "soon", "AGENT_GUARD_NONSENSE": "1"},
+        sandbox="docker",
+    )
+    for word in ("poll", "wind", "network", "max_block_age", "AGENT_GUARD_NONSENSE is no setting", "sandbox"):
+        assert word in message
+    assert message.endswith("Nothing was started.")
+
+
+def test_a_broken_file_hides_no_problem_of_the_environment() -> None:
+    message = problems("poll = = 1", {"AGENT_GUARD_POLL": "x"})
+    assert "not TOML" in message
+    assert "poll: " in message
+
+
+@pytest.mark.parametrize(
+    "name", ["AGENT_GUARD_DEBUG", "AGENT_GUARD_SOCKET", "AGENT_GUARD_CONFIG", "HOME", "ETH_FROM"]
+)
+def test_variables_that_are_no_settings_of_ours_are_passed_over(name: str) -> None:
+    assert parse("", {name: "x"}, {}) == parse("", {}, {})
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_can_come_from_the_environment(name: str) -> None:
+    default = getattr(Settings(), name)
+    written = ",".join(default) if isinstance(default, tuple) else str(default)
+    value = "x" if default is None else written
+    assert getattr(parse("", {f"AGENT_GUARD_{name.upper()}": value}, {}), name) is not None
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e300", "true story", "0x10"])
+@pytest.mark.parametrize("name", ["POLL", "MAX_BLOCK_AGE", "UNKNOWN_GRACE", "VOTE_FREEZE", "RPC_TIMEOUT"])
+def test_a_limit_that_would_never_end_or_never_begin_is_refused(name: str, text: str) -> None:
+    assert name.lower() in problems(environ={f"AGENT_GUARD_{name}": text})
+
+
+@pytest.mark.parametrize("network", ["", ".", "..", "a/b", "A", "a\n", "-x", "x" * 65])
+def test_a_network_is_a_plain_folder_name(network: str) -> None:
+    assert "network" in problems(network=network)
+
+
+def test_a_tilde_is_the_home_in_every_path() -> None:
+    paths = ("deployments", "home", "operator_keystore", "operator_password_file", "keystores")
+    settings = parse("", {}, {name: f"~/x/{name}" for name in paths})
+    for name in paths:
+        assert getattr(settings, name) == Path.home() / "x" / name
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(Settings.model_fields)), st.just(f"{SECRET}\x00\n{{}}[]=,"), min_size=1
+    )
+)
+def test_no_value_ever_stands_in_an_error(values: dict[str, str]) -> None:
+    environ = {f"AGENT_GUARD_{name.upper()}": value for name, value in values.items()}
+    said = None
+    try:
+        parse("", environ, {})
+    except GuardError as error:
+        said = f"{error} {error.as_dict()}"
+    assert said is None or SECRET not in said
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        f'operator_password_file = ["{SECRET}"]',
+        f'rpc_url = {{ url = "https://{SECRET}@node" }}',
+        f'poll = "{SECRET}"',
+        f'rpc_url = "https://{SECRET}@node',
+        f'poll = 1\npoll = "{SECRET}"',
+        f'[rpc_url]\nkey = "{SECRET}"',
+    ],
+)
+def test_no_value_of_the_file_stands_in_an_error_however_broken_it_is(toml: str) -> None:
+    assert SECRET not in problems(toml)
+
+
+@given(st.text(max_size=200))
+def test_any_text_of_a_file_gives_settings_or_ag102(toml: str) -> None:
+    try:
+        code = None if math.isfinite(parse(toml, {}, {}).poll) else "endless"
+    except GuardError as error:
+        code = error.code
+    assert code in (None, "AG102")
+
+
+def test_settings_can_not_be_changed_once_made() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse("", {}, {}).poll = 1.0  # type: ignore[misc]
