@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+import urllib3  # noqa: F401 - asks the host about IPv6 with a socket of its own, once, when it is first imported
 
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
