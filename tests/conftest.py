@@ -174,8 +174,11 @@ class Town:
 
         state, number = self.state(agent), int(Action[action.upper()])
         call = self.contract.contract.functions.vote(state.agent, number, param, state.epoch, bytes(32))
+        eth = self.connection.endpoint.web3.eth
         for signer in signers:
-            call.transact({"from": self.address(signer), "gas": 500_000})
+            sent = call.transact({"from": self.address(signer), "gas": 500_000})
+            receipt = eth.wait_for_transaction_receipt(sent, timeout=10, poll_latency=0.02)
+            assert receipt["status"] == 1
 
     def ballot(self, action: str, agent: str, signer: str, *options: object) -> Path:
         """A signed ballot in a file."""

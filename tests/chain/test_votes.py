@@ -234,8 +234,10 @@ def type_in(town: Any, *command: str, answer: str) -> tuple[int, str]:
     )
     os.close(slave)
     shown, deadline = b"", time.monotonic() + 30
-    while b"]" not in shown.rpartition(b"? [")[2] and time.monotonic() < deadline:
-        shown += os.read(master, 4096)
+    while b"]" not in shown.rpartition(b"? [")[2]:
+        assert (piece := _read(master)), shown
+        shown += piece
+        assert time.monotonic() < deadline, shown
     os.write(master, answer.encode() + b"\n")
     code = process.wait(timeout=30)
     while piece := _read(master):

@@ -91,7 +91,12 @@ class Run:
         return [step.get("event", "?") for step in self.told]
 
     def code(self, seconds: float = PATIENCE) -> int:
-        return self.process.wait(timeout=seconds)
+        try:
+            return self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            while (line := self._next(time.monotonic() + 0.1)) is not None:
+                self.told.append(json.loads(line))
+            raise AssertionError(f"still running after {seconds} s: {self.told}") from None
 
     def beats(self, seconds: float = 0.3) -> bool:
         """Whether the agent did anything in this time."""

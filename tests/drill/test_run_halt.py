@@ -9,9 +9,10 @@ from agent_guard.types import State
 pytestmark = pytest.mark.drill
 
 
-def resume(town):
+def resume(town, until):
     town.vote("resume", "indexer", "signer1", "signer2")
-    time.sleep(1.1)
+    ready_at = town.state("indexer").resume_ready_at
+    until("the end of the delay", lambda: town.connection.endpoint.block().timestamp >= ready_at)
     town.cli("vote", "resume", "indexer", "--account", "signer1", "--yes")
     assert town.state("indexer").state is State.RUNNING
 
@@ -73,7 +74,7 @@ def test_two_of_three_halt_and_nothing_of_an_agent_that_resists_is_left(drill, g
 
     command = ("run", "indexer", "--account", "operator", "--", "true")
     assert "halted by the council" in drill.cli.fails("AG421", 8, *command)["message"]
-    resume(drill)
+    resume(drill, until)
     assert guard(drill, "sys.exit(0)").code() == 0
     assert drill.cli.ask("audit", "indexer")["result"] == "VERIFIED"
 
