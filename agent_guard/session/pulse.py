@@ -64,7 +64,9 @@ def listen(path: Path, now: float) -> Heard | None:
     """The pulse of the guard on this host, None if there is none. `now` in unix seconds."""
     try:
         content = json.loads(path.read_text())
+        if not content.keys() >= {"verdict", "reason", "anchor_lag", "mode"}:
+            return None
         age = max(0.0, now - content["at"])
         return Heard(age < 5 * EVERY_SECONDS and Path(f"/proc/{content['pid']}").exists(), age, content)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
