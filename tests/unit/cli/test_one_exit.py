@@ -10,8 +10,6 @@ pytestmark = pytest.mark.unit
 PACKAGE = Path(__file__).parents[3] / "agent_guard"
 OUTPUT = PACKAGE / "cli" / "output.py"
 WRITERS = {"print", "pprint", "echo", "secho", "print_exc", "print_exception", "print_stack", "write_through"}
-# Asks for a password without echo, and on the terminal itself; its prompts are our own words and the key's name.
-PROMPTS = {("keys/password.py", "getpass")}
 
 
 def _words(node: ast.AST) -> str:
@@ -39,8 +37,9 @@ def exits(path: Path) -> set[str]:
     return found
 
 
-# The others write no text of anybody's: a broken pipe's stdout is put away, and a dummy tree of the trial kill tells
-# its parent through pipes that stand in the place of its own stdout.
+# getpass, in keys/password.py, asks on the terminal itself and without echo; its prompt is our own word and the key's
+# name. The others write no text of anybody's: a broken pipe's stdout is put away, and a dummy tree of the trial kill
+# tells its parent through pipes that stand in the place of its own stdout.
 KNOWN = {
     "cli/main.py": {"sys.stdout"},
     "sandbox/probe.py": {"os.write(1, letter)", "os.write(1, b'h')"},

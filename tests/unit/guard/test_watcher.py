@@ -277,6 +277,34 @@ def test_stop_ends_the_thread_at_once(watch: Callable[..., Watcher], chain: Chai
     assert "watcher" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_a_watcher_that_hangs_is_no_reason_to_run_on(
+    watch: Callable[..., Watcher], chain: Chain, clock: HandClock
+) -> None:
+    watcher = watch()
+    watcher.look()
+    found = []
+    for clock.seconds in (
+        60.0,
+        60.1,
+        90.0,
+        90.1,
+    ):  # no look any more: blocks may be 60 s old, doubt may last 30 s
+        late = watcher.overdue("alice")
+        assert late is None or late.verdict == watcher.standing("alice").verdict
+        found.append(decisions(watcher)["alice"])
+    assert found == ["run", "freeze", "freeze", "halt"]
+
+
+def test_a_watcher_that_hangs_does_not_hide_that_an_agent_is_halted(
+    watch: Callable[..., Watcher], chain: Chain, clock: HandClock
+) -> None:
+    chain.words = {ALICE: State.HALTED}
+    watcher = watch()
+    watcher.look()
+    clock.seconds = 61.0
+    assert watcher.standing("alice").verdict.reason == "halted by the council"
+
+
 def test_attaching_carries_out_the_present_standing(watch: Callable[..., Watcher], chain: Chain) -> None:
     watcher, applied = watch(), list[Standing]()
     chain.words = {ALICE: State.PAUSED}
