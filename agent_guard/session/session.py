@@ -59,7 +59,8 @@ class Session:
     def __init__(self, parts: Parts, tell: Callable[[Step], None]) -> None:
         self._parts = parts
         self._tell = tell
-        self._occurrences: queue.SimpleQueue[Occurrence] = queue.SimpleQueue()
+        # Not SimpleQueue: its wait becomes endless if a signal's handler outlasts the time-out (CPython 3.11).
+        self._occurrences: queue.Queue[Occurrence] = queue.Queue()
         self._stop_asked = threading.Event()
 
     def run(self) -> int:

@@ -1,10 +1,18 @@
 """What happens when the guard itself ends, in order or not, and what it refuses to start."""
 
+import os
 import shutil
+import signal as signals
+import threading
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
+
+from agent_guard.errors import GuardError
+from agent_guard.guard.supervisor import Trouble
+from agent_guard.session.session import Parts, Session
 
 pytestmark = pytest.mark.drill
 
@@ -27,8 +35,6 @@ def test_guard_that_is_killed_takes_the_agent_along(drill, guard, until):
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
 def test_guard_that_is_told_to_end_kills_anchors_and_ends_with_130(drill, guard, signal):
-    import signal as signals
-
     run = guard(drill, "resist(); beat()")
 
     run.kill(signals.Signals[signal])
@@ -41,6 +47,28 @@ def test_guard_that_is_told_to_end_kills_anchors_and_ends_with_130(drill, guard,
     assert (audited["result"], audited["death"] is not None) == ("VERIFIED", True)
     status = drill.cli.ask("status", "indexer")
     assert (status["may_run"], status["guard"]["alive"]) == (True, False)
+
+
+def test_signal_that_comes_just_before_a_wait_ends_does_not_make_it_endless():
+    """Python's SimpleQueue waits for ever if a signal's handler outlasts its time-out."""
+    told: list[dict[str, object]] = []
+    session = Session(cast(Parts, None), told.append)
+    late = Trouble(0, GuardError("AG406", "it waited until something came", "-"))
+    timers = (
+        threading.Timer(0.05, os.kill, (os.getpid(), signals.SIGUSR1)),
+        threading.Timer(3, session._occurrences.put, (late,)),
+    )
+    before = signals.signal(signals.SIGUSR1, lambda *_: time.sleep(0.2))
+    try:
+        for timer in timers:
+            timer.start()
+        session._drain(0.1)
+    finally:
+        for timer in timers:
+            timer.cancel()
+        signals.signal(signals.SIGUSR1, before)
+
+    assert told == []
 
 
 def test_second_guard_on_the_same_log_is_refused_and_the_first_goes_on(drill, guard):
