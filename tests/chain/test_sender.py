@@ -38,6 +38,9 @@ def test_what_would_revert_is_not_sent_and_told_in_the_contracts_words(town, sen
 def test_what_is_not_mined_in_time_names_its_hash_and_is_not_sent_again(town, sender):
     before = town.sent()["operator"]
     town.rpc("evm_setAutomine", False)
+    # Another of the account's own waits already: ours comes after it, and does not take its place.
+    operator = town.address("operator")
+    town.rpc("eth_sendTransaction", {"from": operator, "to": operator, "value": "0x0"})
     try:
         with pytest.raises(GuardError, match="AG205") as error:
             sender.send(extend(town, 1), "anchor")
@@ -48,7 +51,7 @@ def test_what_is_not_mined_in_time_names_its_hash_and_is_not_sent_again(town, se
     assert "was sent but not mined within 0.5 s; it may still be" in error.value.message
     tx = next(word for word in error.value.message.split() if word.startswith("0x"))
     assert town.rpc("eth_getTransactionReceipt", tx)["status"] == "0x1"
-    assert town.sent()["operator"] == before + 1
+    assert town.sent()["operator"] == before + 2
 
 
 def test_account_that_can_not_pay_is_told_and_sends_nothing(town, cli):
@@ -65,29 +68,21 @@ def test_account_that_can_not_pay_is_told_and_sends_nothing(town, cli):
 
 def test_threads_of_one_process_never_share_a_nonce(town, sender):
     sent = town.sent()["operator"]
-    call = town.contract.contract.functions.vote(b"\x01" * 32, 1, bytes(32), 0, bytes(32))
     errors = []
 
-    def send():
+    def send(size):
         try:
-            sender.send(town.contract.contract.functions.extend(*following()), "anchor")
+            sender.send(town.contract.contract.functions.extend(size, [], [bytes(32)] * size), "anchor")
         except GuardError as error:
             errors.append(error)
 
-    lock, sizes = threading.Lock(), iter(range(1, 9))
-
-    def following():
-        with lock:
-            size = next(sizes)
-        return size, [], [bytes(32)] * size
-
-    threads = [threading.Thread(target=send) for _ in range(8)]
+    threads = [threading.Thread(target=send, args=(size,)) for size in range(1, 9)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
     # One of them made the log's first entries; the others came too late, were simulated, and were not sent.
-    assert town.sent()["operator"] == sent + 8 - len(errors)
+    assert len(errors) == 7
     assert all("Nothing was sent" in error.message for error in errors), errors
-    assert call is not None
+    assert town.sent()["operator"] == sent + 1

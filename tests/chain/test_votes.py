@@ -235,7 +235,8 @@ def type_in(town: Any, *command: str, answer: str) -> tuple[int, str]:
     os.close(slave)
     shown, deadline = b"", time.monotonic() + 30
     while b"]" not in shown.rpartition(b"? [")[2]:
-        assert (piece := _read(master)), shown
+        piece = _read(master)
+        assert piece, shown
         shown += piece
         assert time.monotonic() < deadline, shown
     os.write(master, answer.encode() + b"\n")
