@@ -62,7 +62,9 @@ def test_chain_that_goes_silent_freezes_then_kills_within_the_grace(town, chain,
 
     assert time.monotonic() - began < 3 + 2 + 3
     assert run.alive() == []
-    # What the chain could not take then it takes now: the death receipt is anchored before the run ends.
+    # What the chain could not take then it takes now: the run does not end before the death receipt is anchored.
+    time.sleep(2)
+    assert run.process.poll() is None
     chain.signal(signal.SIGCONT)
     assert run.code() == 8
     audited = town.cli.ask("audit", "indexer")
