@@ -73,6 +73,8 @@ def unlock(path: Path, password: str) -> LocalAccount:
         GuardError: AG301 no such file, AG302 no keystore or not readable, AG303 wrong password.
     """
     content = _read(path)
+    if not _affordable(content):
+        raise _unreadable(path, "its key derivation would take hours")
     try:
         account: LocalAccount = Account.from_key(Account.decrypt(content, password))
     except Exception as error:  # noqa: BLE001 - a malformed file can make the library raise anything; nothing is opened
@@ -88,6 +90,18 @@ def unlock(path: Path, password: str) -> LocalAccount:
     if isinstance(claimed, str) and claimed.lower().removeprefix("0x") != account.address.lower()[2:]:
         raise _unreadable(path, "the key in it is not that of its address")
     return account
+
+
+def _affordable(content: dict[str, Any]) -> bool:
+    """Whether the file's own parameters keep the key derivation within a minute or so (scrypt n, r, p; PBKDF2 c)."""
+    crypto = content.get("crypto")
+    parameters = crypto.get("kdfparams") if isinstance(crypto, dict) else None
+    if not isinstance(parameters, dict):
+        return True  # the library says what is missing
+    return all(
+        isinstance(parameters.get(name, 1), int) and parameters.get(name, 1) <= most
+        for name, most in (("n", 1 << 22), ("r", 64), ("p", 16), ("c", 20_000_000))
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

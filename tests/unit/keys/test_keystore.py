@@ -219,6 +219,18 @@ def test_a_keystore_whose_iv_was_changed_does_not_open_as_another_key(stored: Pa
 # --- listing ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("name", "value"), [("n", 1 << 40), ("r", 1 << 20), ("p", 1 << 20)])
+def test_a_keystore_whose_derivation_would_take_hours_is_refused_at_once(
+    stored: Path, name: str, value: int
+) -> None:
+    content = json.loads(stored.read_text())
+    content["crypto"]["kdfparams"][name] = value
+    stored.write_text(json.dumps(content))
+    with pytest.raises(GuardError, match="would take hours") as refused:
+        keystore.unlock(stored, PASSWORD)
+    assert refused.value.code == "AG302"
+
+
 def test_listing_shows_names_and_addresses_and_passes_over_the_rest(stored: Path) -> None:
     folder = stored.parent
     keystore.create(folder, "bob", PASSWORD, CHEAP)
