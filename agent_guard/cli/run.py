@@ -65,8 +65,11 @@ def run(
     if chosen.sandbox == "none":
         out.narrate("WARNING: --sandbox none. Nothing contains the agent; what it starts may outlive a halt.")
     wanted = Command(agent, tuple(command), tuple(rw or ()), tuple(ro or ()), _environment(env or []))
-    with guarded(connection, operator, wanted, lambda step: _tell(out, step)) as session:
+    with guarded(connection, operator, wanted, lambda step: _tell(out, agent, step)) as session:
         code = session.run()
+    if not session.heard:
+        # Whoever read our output stands still or is gone, and Python would wait for him at the end, or complain.
+        os._exit(code)
     raise typer.Exit(code)
 
 
@@ -83,8 +86,12 @@ def _environment(given: list[str]) -> dict[str, str]:
     return environment
 
 
-def _tell(out: Output, step: dict[str, Any]) -> None:
-    out.event(step, Line(_in_words(step)))
+def _tell(out: Output, agent: str, step: dict[str, Any]) -> None:
+    if step["event"] == "said":
+        # Behind the agent's name, so that nothing it says can pass for the guard's own words.
+        out.event(step, Line(f"{agent}| {step['line']}"))
+    else:
+        out.event(step, Line(_in_words(step)))
 
 
 def _in_words(step: dict[str, Any]) -> Word:

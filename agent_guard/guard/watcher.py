@@ -82,6 +82,13 @@ class Watcher:
         self._apply[agent] = apply
         apply(self._standings[agent])
 
+    def condemn(self, agent: str, reason: str) -> None:
+        """Halts an agent from outside the watching, at once and for good; any thread may ask."""
+        before = self._standings[agent]
+        self._publish([replace(before, verdict=Verdict(Decision.HALT, reason))])
+        if agent in self._apply:
+            self._apply[agent](self._standings[agent])
+
     def poke(self) -> None:
         """Read now; any thread may ask."""
         self._wake.set()
@@ -146,14 +153,20 @@ class Watcher:
             self._standings[standing.agent] = replace(standing, verdict=before) if condemned else standing
 
     def _halt_all(self, error: Exception) -> None:
-        logger.error("the guard failed (%s: %s); halting", type(error).__name__, error)
         verdict = Verdict(Decision.HALT, f"the guard failed: {type(error).__name__}: {error}")
         self._publish([replace(before, verdict=verdict) for before in self._standings.values()])
-        for name, apply in self._apply.items():
-            try:
-                apply(self._standings[name])
-            except Exception as again:  # noqa: BLE001 - tried again at the next poll, which halts again
-                logger.error("could not halt %s (%s: %s); trying again", name, type(again).__name__, again)
+        failures = [again for name in self._apply if (again := self._halt(name)) is not None]
+        # Said last: whoever reads our output may stand still.
+        for failure in (error, *failures):
+            logger.error("the guard failed (%s: %s); halting", type(failure).__name__, failure)
+
+    def _halt(self, name: str) -> Exception | None:
+        """What stood in the way of carrying out a halt; it is tried again at the next poll, which halts again."""
+        try:
+            self._apply[name](self._standings[name])
+        except Exception as error:  # noqa: BLE001 - one agent's failing kill must not keep the others alive
+            return error
+        return None
 
 
 def _unwatched(name: str) -> Standing:

@@ -7,7 +7,7 @@ from agent_guard.chain.history import HaltOnChain
 from agent_guard.guard.supervisor import DeathReceipt, Frozen, Thawed, Trouble
 
 Step = dict[str, Any]
-"""One object of `run --json`: `event` is started, frozen, thawed, trouble, halted, dead or exited."""
+"""One object of `run --json`: `event` is started, said, frozen, thawed, trouble, halted, dead or exited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,11 @@ def stages(receipt: DeathReceipt, halt: HaltOnChain | None) -> Stages:
         frozen=receipt.frozen_at,
         dead=receipt.dead_at,
     )
+
+
+def said(stream: str, line: str) -> Step:
+    """A line of the agent's own output: hostile text."""
+    return {"event": "said", "stream": stream, "line": line}
 
 
 def frozen(occurrence: Frozen) -> Step:

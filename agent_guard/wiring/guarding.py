@@ -99,7 +99,7 @@ def guarded(
             anchor=anchor,
             server=server,
             pulse=pulse,
-            start_container=lambda: Container.start(spec, choice),
+            start_container=lambda out, err: Container.start(spec, choice, out, err),
             describe=_describe(settings, command, choice, vkey),
             mode=choice.mode.value,
         )

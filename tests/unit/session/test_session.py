@@ -56,7 +56,7 @@ class World:
     # the container
     frozen = False
 
-    def start_container(self) -> "World":
+    def start_container(self, stdout: int, stderr: int) -> "World":
         self.deeds.append("start the container")
         return self
 
