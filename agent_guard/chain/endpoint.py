@@ -1,20 +1,67 @@
 """One JSON-RPC endpoint, with time limits of our own and every foreign error translated here.
 
 Trusts nothing the node says beyond its shape. web3's defaults (30 s, five tries, and sending transactions among what
-is retried) would hide a halt for minutes, so nothing is retried and every call has one time limit.
+is retried) would hide a halt for minutes, so nothing is retried and every call has one time limit. Nor does it bound an
+answer: one without end would take all memory, and brackets without end overflow the parser's stack and end the process
+(a library raises Python's recursion limit). Here both are refused before anything is parsed.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
+from eth_typing import URI
 from web3 import HTTPProvider, Web3
 from web3.exceptions import BlockNotFound, ContractLogicError, Web3Exception
-from web3.types import BlockData, BlockIdentifier
+from web3.types import BlockData, BlockIdentifier, RPCEndpoint
 
+from agent_guard.canonical import check_depth
 from agent_guard.errors import GuardError
 from agent_guard.types import Block
+
+ANSWER_LIMIT = 16 << 20
+"""Bytes of one answer; the events of 2,000 blocks take far less."""
+
+
+class _BoundedProvider(HTTPProvider):
+    """web3's provider with a limit to how long, how large and how deep an answer may be; follows no redirect.
+
+    Args: `timeout`, in seconds, is for each wait for the node, and for the whole body.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        # Compressed, a small answer may be a large one.
+        headers = {**self.get_request_headers(), "Accept-Encoding": "identity"}
+        kwargs = {"timeout": timeout, "stream": True, "allow_redirects": False, "headers": headers}
+        super().__init__(url, request_kwargs=kwargs, exception_retry_configuration=None)
+        self._url, self._seconds = URI(url), timeout
+
+    def _make_request(self, method: RPCEndpoint, request_data: bytes) -> bytes:
+        ends = time.monotonic() + self._seconds
+        with self._request_session_manager.get_response_from_post_request(
+            self._url, data=request_data, **self.get_request_kwargs()
+        ) as response:
+            response.raise_for_status()
+            try:
+                body = _read(response.raw, ends)
+            except urllib3.exceptions.HTTPError as error:
+                raise requests.ConnectionError(error) from error
+        check_depth(body)
+        return body
+
+
+def _read(raw: urllib3.HTTPResponse, ends: float) -> bytes:
+    body = bytearray()
+    while part := raw.read1(1 << 16):
+        body += part
+        if time.monotonic() > ends:
+            raise requests.Timeout("the answer came too slowly")
+        if len(body) > ANSWER_LIMIT:
+            raise ValueError(f"the answer is larger than {ANSWER_LIMIT} bytes")
+    return bytes(body)
 
 
 class Endpoint:
@@ -22,7 +69,8 @@ class Endpoint:
 
     Args:
         url: http or https URL of the JSON-RPC service.
-        timeout: seconds for one call, from connecting to the last byte.
+        timeout: seconds for one call, from connecting to the last byte (a node that sends its headers byte by byte
+            may take longer: who must not wait for that asks from another thread).
     """
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -35,8 +83,7 @@ class Endpoint:
         self.url = url
         self.name = public_name(url)
         self.timeout = timeout
-        provider = HTTPProvider(url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None)
-        self.web3 = Web3(provider)
+        self.web3 = Web3(_BoundedProvider(url, timeout))
 
     def block(self, which: BlockIdentifier = "latest") -> Block:
         """The header of a block, by tag, height or 32-byte hash."""

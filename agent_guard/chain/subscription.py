@@ -5,18 +5,35 @@ notification says is never believed, only taken as a reason to read now.
 """
 
 import asyncio
+import json
 import logging
 import threading
 from collections.abc import Callable
+from typing import cast
 
 from web3 import AsyncWeb3
 from web3.providers.persistent import WebSocketProvider
+from web3.types import RPCResponse
+
+from agent_guard.canonical import check_depth
 
 logger = logging.getLogger(__name__)
 
 # A peer that answers no ping for this long is taken for dead. web3's default hides a dead socket for 300 s.
 PING_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
+MESSAGE_LIMIT = 1 << 20
+
+
+class _BoundedProvider(WebSocketProvider):
+    """web3's provider, which parses messages that would overflow the parser's stack and end the process."""
+
+    async def socket_recv(self) -> RPCResponse:
+        if self._ws is None:
+            raise ConnectionError("not connected")
+        message = await self._ws.recv(decode=False)
+        check_depth(message)
+        return cast(RPCResponse, json.loads(message))
 
 
 class HeadSubscription:
@@ -68,13 +85,14 @@ class HeadSubscription:
         self._loop.close()
 
     async def _listen(self) -> None:
-        provider = WebSocketProvider(
+        provider = _BoundedProvider(
             self.url,
             websocket_kwargs={
                 "ping_interval": PING_SECONDS,
                 "ping_timeout": PING_SECONDS,
                 "open_timeout": self.timeout,
                 "close_timeout": 1.0,
+                "max_size": MESSAGE_LIMIT,
             },
             request_timeout=self.timeout,
             max_connection_retries=1,

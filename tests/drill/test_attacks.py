@@ -1,6 +1,7 @@
 """What a hostile agent, a hostile node and a clumsy operator tried against a run, and no longer can."""
 
 import fcntl
+import http.server
 import json
 import os
 import pty
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +18,12 @@ import pytest
 
 pytestmark = pytest.mark.drill
 
+HASTY = {
+    "AGENT_GUARD_RPC_TIMEOUT": "0.5",
+    "AGENT_GUARD_POLL": "0.2",
+    "AGENT_GUARD_MAX_BLOCK_AGE": "3",
+    "AGENT_GUARD_UNKNOWN_GRACE": "1",
+}
 FLOOD = "import os\nwhile True: os.write(1, b'x' * 4096)"
 # Makes whatever it shares with the guard refuse to block, and fills it.
 REFUSE = """
@@ -161,3 +169,120 @@ def test_ctrl_z_does_not_make_the_guard_look_away(drill, guard):
 
     assert run.code() == 8
     assert run.alive() == []
+
+
+# ------------------------------------------------------------------------------------------------------ hostile nodes
+
+
+class Node:
+    """A node in front of the real one, until it turns."""
+
+    def __init__(self, url: str) -> None:
+        self.turned: Callable[[Any], None] | None = None
+        node = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if node.turned is not None:
+                    node.turned(self)
+                    return
+                import requests
+
+                answer = requests.post(
+                    url, body, headers={"content-type": "application/json"}, timeout=5
+                ).content
+                self.send_response(200)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing."""
+
+        class Quiet(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """A guard that hangs up is what is wanted."""
+
+        self.server = Quiet(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def node(drill: Any) -> Iterator[Node]:
+    made = Node(drill.anvil.url)
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def endless_brackets(handler: Any) -> None:
+    body = b"[" * 300_000
+    handler.send_response(200)
+    handler.send_header("content-length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def byte_by_byte(handler: Any) -> None:
+    handler.send_response(200)
+    handler.send_header("content-length", "1000000")
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+        time.sleep(0.2)
+
+
+def headers_byte_by_byte(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nx: ")
+    while True:
+        handler.wfile.write(b"a")
+        handler.wfile.flush()
+        time.sleep(0.2)
+
+
+def without_end(handler: Any) -> None:
+    handler.send_response(200)
+    handler.send_header("content-length", str(1 << 50))
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b" " * (1 << 20))
+
+
+def elsewhere(handler: Any) -> None:
+    handler.send_response(307)
+    handler.send_header("location", "http://127.0.0.1:1/")
+    handler.send_header("content-length", "0")
+    handler.end_headers()
+
+
+@pytest.mark.parametrize(
+    "turn", [endless_brackets, byte_by_byte, headers_byte_by_byte, without_end, elsewhere]
+)
+def test_node_that_turns_hostile_freezes_kills_and_keeps_no_death_from_the_log(drill, guard, node, turn):
+    run = guard(
+        drill, "resist(); beat()", "--rpc-url", node.url, AGENT_GUARD_WS_URL="ws://127.0.0.1:1", **HASTY
+    )
+
+    node.turned = turn
+    run.event("frozen", 8)
+    memory = resident(run.process.pid)
+    dead = run.event("dead", 3 + 1 + 15)
+
+    assert "no fresh word" in dead["reason"]
+    assert run.alive() == []
+    assert kinds(drill)[-2:] == ["halt", "death"]
+    assert memory < 300
+    # Nothing more can be anchored now: who does not want to wait for that says so.
+    run.kill(signal.SIGINT)
+    assert run.code(20) == 8
+
+
+def resident(pid: int) -> int:
+    """Resident memory in MiB."""
+    with open(f"/proc/{pid}/statm") as file:  # noqa: PTH123
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
