@@ -45,11 +45,16 @@ Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")
 CONFIG_FILE = "agent_guard.toml"
 
 
+def config_file() -> Path:
+    """Where the settings file is looked for; it need not exist."""
+    return Path(os.environ.get("AGENT_GUARD_CONFIG", CONFIG_FILE))
+
+
 def settings(**flags: Any) -> Any:
     """The settings in force: flags over environment over file. Raises AG102."""
     from agent_guard.settings import parse
 
-    path = Path(os.environ.get("AGENT_GUARD_CONFIG", CONFIG_FILE))
+    path = config_file()
     try:
         toml = path.read_text() if path.exists() or "AGENT_GUARD_CONFIG" in os.environ else ""
     except (OSError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ from agent_guard.cli.options import (
     Network,
     PasswordFile,
     RpcUrl,
+    config_file,
     settings,
 )
 from agent_guard.cli.output import GREEN, RED, YELLOW, Line, Output, Word
@@ -60,11 +61,20 @@ def run(
 
     out = Output(as_json)
     chosen = settings(network=network, rpc_url=rpc_url, net=net, sandbox=sandbox)
-    operator = wiring.operator_key(chosen, wiring.KeyChoice(account, keystore, password_file))
+    key = wiring.KeyChoice(account, keystore, password_file)
+    operator = wiring.operator_key(chosen, key)
     connection = wiring.connect(chosen)
     if chosen.sandbox == "none":
         out.narrate("WARNING: --sandbox none. Nothing contains the agent; what it starts may outlive a halt.")
-    wanted = Command(agent, tuple(command), tuple(rw or ()), tuple(ro or ()), _environment(env or []))
+    wanted = Command(
+        agent,
+        tuple(command),
+        rw=tuple(rw or ()),
+        ro=tuple(ro or ()),
+        env=_environment(env or []),
+        secrets=wiring.operator_secrets(chosen, key),
+        settings_file=config_file(),
+    )
     with guarded(connection, operator, wanted, lambda step: _tell(out, agent, step)) as session:
         code = session.run()
     if not session.heard:

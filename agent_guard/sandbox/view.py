@@ -29,7 +29,8 @@ class ContainerSpec:
 
     `work_dir` (read-write, the current folder) and `socket_dir` (read-only: a socket there can be connected to, not
     replaced) are the guard's own choice and may lie in a private path; `rw` and `ro` come from the user and may not.
-    `private` are paths never shown: the guard's home, keys, store, settings. `env` is all that the agent gets besides
+    `private` are paths never shown: the guard's home, keys, store; `fixed` paths it may see and never change: the
+    guard's settings and deployment records. `env` is all that the agent gets besides
     PATH, HOME, USER and AGENT_GUARD_SOCKET. `uid` is the agent's user and group, used only where the guard is root.
     """
 
@@ -41,6 +42,7 @@ class ContainerSpec:
     rw: tuple[Path, ...] = ()
     ro: tuple[Path, ...] = ()
     private: tuple[Path, ...] = ()
+    fixed: tuple[Path, ...] = ()
     uid: int = FIRST_UID
     name: str = "agent"
 
@@ -92,8 +94,8 @@ def check_view(
     for path in chosen:
         _refuse_inside(path, [*spec.private, *credentials])
     for path in (*spec.rw, spec.work_dir):
-        _refuse_holding(path, code)
-        _refuse_inside(path, [*code, *map(Path, SYSTEM)])
+        _refuse_holding(path, [*code, *spec.fixed])
+        _refuse_inside(path, [*code, *spec.fixed, *map(Path, SYSTEM)])
     for path in (*chosen, spec.work_dir, *roots):
         _refuse_holding(path, map(Path, _HOST.split()))
         _refuse_inside(path, map(Path, _HOST.split()))

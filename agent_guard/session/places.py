@@ -1,5 +1,7 @@
 """Where one guard keeps its state on this host. All of it is private to the guard but the agent's own folders."""
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,11 +52,18 @@ class Places:
         return self._network / "agents" / self.agent / "pulse.json"
 
     def create(self) -> None:
-        """Makes the folders; those above the agent's own are the guard's alone. Raises AG104."""
+        """Makes the folders; those above the agent's own are the guard's alone. Raises AG104.
+
+        The home itself may be shared: only what we make in it is closed to others.
+        """
         try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._network.mkdir(exist_ok=True)
+            if self._network.lstat().st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, f"{self._network} belongs to another user")
+            self._network.chmod(0o700)
             for folder in (self.log.parent, self.work, self.socket.parent):
                 folder.mkdir(parents=True, exist_ok=True)
-            self.home.chmod(0o700)
         except OSError as error:
             raise GuardError(
                 "AG104",

@@ -100,7 +100,7 @@ def unlock(settings: Settings, choice: KeyChoice, environ: Mapping[str, str] = o
         GuardError: AG301 to AG304.
     """
     path = key_path(settings, choice, environ)
-    file = choice.password_file or (Path(environ["ETH_PASSWORD"]) if environ.get("ETH_PASSWORD") else None)
+    file = _password_file(choice, environ)
     if not path.exists():
         return keystore.unlock(path, "")  # says that it does not exist, before anyone types a password
     secret = password.from_file(file) if file else password.ask(f"Password of {path.name}: ")
@@ -111,10 +111,27 @@ def operator_key(
     settings: Settings, choice: KeyChoice, environ: Mapping[str, str] = os.environ
 ) -> LocalAccount:
     """The operator's key: flags, then the settings `operator_*`, then Foundry's variables."""
-    if not (choice.account or choice.keystore):
-        choice = KeyChoice(
-            settings.operator_account,
-            settings.operator_keystore,
-            choice.password_file or settings.operator_password_file,
-        )
-    return unlock(settings, choice, environ)
+    return unlock(settings, _operator_choice(settings, choice), environ)
+
+
+def operator_secrets(
+    settings: Settings, choice: KeyChoice, environ: Mapping[str, str] = os.environ
+) -> tuple[Path, ...]:
+    """The files that `operator_key` reads: no agent may ever see them."""
+    choice = _operator_choice(settings, choice)
+    file = _password_file(choice, environ)
+    return (key_path(settings, choice, environ), *(() if file is None else (file,)))
+
+
+def _operator_choice(settings: Settings, choice: KeyChoice) -> KeyChoice:
+    if choice.account or choice.keystore:
+        return choice
+    return KeyChoice(
+        settings.operator_account,
+        settings.operator_keystore,
+        choice.password_file or settings.operator_password_file,
+    )
+
+
+def _password_file(choice: KeyChoice, environ: Mapping[str, str]) -> Path | None:
+    return choice.password_file or (Path(environ["ETH_PASSWORD"]) if environ.get("ETH_PASSWORD") else None)

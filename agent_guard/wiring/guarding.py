@@ -43,13 +43,18 @@ LEFTOVER_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run, and what it may see beyond its own folders."""
+    """What to run, and what it may see beyond its own folders.
+
+    `secrets`: files it must never see, such as the operator's key; `settings_file`: one it must never change.
+    """
 
     agent: str
     argv: tuple[str, ...]
     rw: tuple[Path, ...] = ()
     ro: tuple[Path, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[Path, ...] = ()
+    settings_file: Path | None = None
 
 
 @contextmanager
@@ -216,7 +221,10 @@ def _standing(watcher: Watcher, agent: str, recorder: Recorder, anchor: Anchor) 
 
 
 def _spec(settings: Settings, command: Command, identity: bytes, places: Places) -> ContainerSpec:
-    private = [settings.home, settings.keystores, settings.operator_keystore, settings.operator_password_file]
+    named = (settings.operator_keystore, settings.operator_password_file)
+    private = [settings.home, settings.keystores, *command.secrets, *named]
+    # Whoever writes these decides which council the next guard listens to, and whether it contains.
+    fixed = [settings.deployments, command.settings_file]
     return ContainerSpec(
         argv=command.argv,
         work_dir=places.work.resolve(),
@@ -226,6 +234,7 @@ def _spec(settings: Settings, command: Command, identity: bytes, places: Places)
         rw=tuple(path.resolve() for path in command.rw),
         ro=tuple(path.resolve() for path in command.ro),
         private=tuple(path.resolve() for path in private if path is not None),
+        fixed=tuple(path.resolve() for path in fixed if path is not None),
         uid=agent_uid(int.from_bytes(identity, "big")),
         name=command.agent,
     )

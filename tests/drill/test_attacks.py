@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -286,3 +287,61 @@ def resident(pid: int) -> int:
     """Resident memory in MiB."""
     with open(f"/proc/{pid}/statm") as file:  # noqa: PTH123
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+# --------------------------------------------------------------------------------------------------- clumsy operators
+
+
+def test_key_and_password_named_by_flags_are_never_shown(drill):
+    secret = drill.folder / "secret"
+    secret.mkdir()
+    shutil.copy(drill.keys.folder / "operator", secret / "key.json")
+    shutil.copy(drill.keys.password_file, secret / "password")
+    for shown in (secret, secret / "key.json", secret / "password"):
+        flags = ("--keystore", secret / "key.json", "--password-file", secret / "password", "--ro", shown)
+
+        error = json.loads(drill.cli("run", "indexer", *flags, "--json", "--", "true", expect=2).stdout)
+
+        assert error["error"]["code"] == "AG404"
+
+
+@pytest.mark.parametrize("folder", [".", "deployments", "deployments/other", "agent_guard.toml"])
+def test_settings_and_deployment_records_are_never_writable(drill, folder):
+    project = drill.folder / "project"
+    (project / "deployments/other").mkdir(parents=True)
+    (project / "agent_guard.toml").touch()
+    settings = {"AGENT_GUARD_CONFIG": str(project / "agent_guard.toml")}
+    shutil.copytree(drill.folder / "deployments/devnet", project / "deployments/devnet")
+    shutil.rmtree(project / "deployments/devnet/keystores")
+    (project / "deployments/devnet/password").unlink()
+    settings["AGENT_GUARD_DEPLOYMENTS"] = str(project / "deployments")
+    command = ("run", "indexer", "--account", "operator", "--json")
+
+    refused = drill.cli(*command, "--rw", project / folder, "--", "true", expect=2, **settings)
+
+    assert '"AG404"' in refused.stdout
+    assert drill.cli(*command, "--ro", project / folder, "--", "true", **settings).code == 0
+
+
+def test_home_that_others_share_keeps_its_mode_and_what_the_guard_makes_is_closed(drill):
+    shared = drill.folder / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+
+    drill.cli("run", "indexer", "--account", "operator", "--", "true", AGENT_GUARD_HOME=str(shared))
+
+    assert shared.stat().st_mode & 0o7777 == 0o1777
+    assert (shared / "devnet").stat().st_mode & 0o7777 == 0o700
+
+
+def test_home_in_which_another_user_stands_already_is_refused(drill):
+    shared = drill.folder / "shared"
+    (shared / "devnet").mkdir(parents=True)
+    if os.geteuid() != 0:
+        pytest.skip("only root can make another user's folder")
+    os.chown(shared / "devnet", 12345, 12345)
+
+    command = ("run", "indexer", "--account", "operator", "--", "true")
+    error = drill.cli.fails("AG104", 1, *command, AGENT_GUARD_HOME=str(shared))
+
+    assert "another user" in error["message"]
