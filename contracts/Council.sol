@@ -3,11 +3,9 @@ pragma solidity ^0.8.28;
 
 import {CouncilState} from "./CouncilState.sol";
 import {ICouncil} from "./interfaces/ICouncil.sol";
-import {HALT, PAUSE, REARM, REGISTER, RESUME, RETIRE, ROTATE, SET_OPERATOR, VETO} from "./libraries/Actions.sol";
 import {Ballots} from "./libraries/Ballots.sol";
 import {Bits} from "./libraries/Bits.sol";
 import {Frontier} from "./libraries/Frontier.sol";
-import {Rules} from "./libraries/Rules.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 import {Tally} from "./libraries/Tally.sol";
 
@@ -19,11 +17,13 @@ import {Tally} from "./libraries/Tally.sol";
 /// - Immutable: no owner, no proxy, no delegatecall, no token, no balance. Nobody can do what the signers cannot.
 /// - One reading of the state. `_stateOf` alone interprets an agent's slot, and everything else asks it. PAUSED and
 ///   LAPSED are never written: they are RUNNING, seen at a later second. What was never written is NONE and may not run.
-/// - Votes are marks in a tally whose key names the question: agent, action, param, epoch, set. A new epoch or a new
-///   set makes new tallies, so an old vote cannot count again and none needs to be cleared. There are no nonces:
-///   nothing queued can stand before a halt.
-/// - An agent's epoch rises when its resume reaches its quorum, and then only. From that second every ballot of the
-///   halt that is being undone is dead, also against the veto and the halt that may follow at once.
+/// - Votes are kept by question: agent, action, param, epoch, set. A new epoch or a new set asks anew, so an old vote
+///   cannot count again and none needs to be cleared. There are no nonces: nothing queued can stand before a halt.
+/// - An agent's epoch rises when its resume reaches its quorum. From that second every ballot of the halt that is being
+///   undone is dead, also against the veto and the halt that may follow at once. It rises when its operator changes,
+///   too, so that what was decided under the one never takes effect under the other; and at no other time.
+/// - Anyone may finish what is due, in the block before any halt. So a change of one agent's operator voids votes on
+///   that agent and on no other: no call by a stranger voids a halt of the fleet but a rotation that R have decided.
 /// - A vote that does not count is a `Refusal` that is returned, not a revert, so that a batch of halts goes past it.
 /// - Every address has one log, its own, that it alone extends; the contract itself checks that it only grows.
 ///
@@ -53,8 +53,8 @@ contract Council is CouncilState {
     function vote(bytes32 agent, Action action, bytes32 param, uint64 epoch, bytes32 reason) external {
         Ballot memory b = Ballot(agent, uint8(action), param, epoch, _set.version, msg.sender, 0, reason);
         Agent storage target = _agents[agent];
-        (Refusal why, uint256 index) = _admit(b, target);
-        if (why == Refusal.NONE) why = _cast(b, target, index);
+        (Refusal why, uint256 seat) = _admit(b, target);
+        if (why == Refusal.NONE) why = _cast(b, target, seat);
         if (why != Refusal.NONE) revert VoteRefused(why);
     }
 
@@ -62,7 +62,10 @@ contract Council is CouncilState {
         if (ballots.length != signatures.length) revert LengthMismatch(ballots.length, signatures.length);
         for (uint256 i; i < ballots.length; ++i) {
             Ballot memory b = ballots[i];
-            Refusal why = _receive(b, signatures[i]);
+            Agent storage agent = _agents[b.agent];
+            (Refusal why, uint256 seat) = _admit(b, agent);
+            if (why == Refusal.NONE) why = _authenticate(b, signatures[i]);
+            if (why == Refusal.NONE) why = _cast(b, agent, seat);
             if (why == Refusal.NONE) ++accepted;
             else if (_onlyHalts(ballots)) emit BallotSkipped(i, b.signer, why);
             else revert BallotRefused(i, why);
@@ -71,135 +74,144 @@ contract Council is CouncilState {
 
     function _onlyHalts(Ballot[] calldata ballots) private pure returns (bool) {
         for (uint256 i; i < ballots.length; ++i) {
-            if (ballots[i].action != HALT) return false;
+            if (ballots[i].action != uint8(Action.HALT)) return false;
         }
         return true;
     }
 
-    function _receive(Ballot memory b, bytes calldata signature) private returns (Refusal) {
-        Agent storage agent = _agents[b.agent];
-        (Refusal why, uint256 index) = _admit(b, agent);
-        if (why != Refusal.NONE) return why;
-        if (block.timestamp >= b.deadline) return Refusal.EXPIRED;
-        bool stops = b.action == HALT || b.action == PAUSE || b.action == VETO;
-        if (!stops && b.deadline > block.timestamp + MAX_BALLOT_LIFE) return Refusal.DEADLINE_TOO_FAR;
-        if (!Signatures.isValid(b.signer, ballotDigest(b), signature)) return Refusal.BAD_SIGNATURE;
-        return _cast(b, agent, index);
-    }
-
-    /// @dev Whether this signer may speak on this agent now: the part that needs no look at the question.
-    function _admit(Ballot memory b, Agent storage agent) private view returns (Refusal, uint256 index) {
-        if (b.action == 0 || b.action > ROTATE) return (Refusal.UNKNOWN_ACTION, 0);
-        index = _indexOf[b.signer];
-        if (index == 0) return (Refusal.NOT_A_SIGNER, 0);
+    /// @dev Whether this signer may speak on this agent now, and from which seat (0 is the first): the part that needs
+    /// no look at the question.
+    function _admit(Ballot memory b, Agent storage agent) private view returns (Refusal, uint256 seat) {
+        if (b.action == uint8(Action.NONE) || b.action > uint8(type(Action).max)) return (Refusal.UNKNOWN_ACTION, 0);
+        uint256 place = _placeOf[b.signer];
+        if (place == 0) return (Refusal.NOT_A_SIGNER, 0);
         if (b.setVersion != _set.version) return (Refusal.WRONG_SET, 0);
         uint64 epoch = agent.epoch; // 0 for what was never registered, and only for that
-        if (epoch == 0 && b.action != REGISTER) return (Refusal.UNKNOWN_AGENT, 0);
-        return (b.epoch == epoch ? Refusal.NONE : Refusal.WRONG_EPOCH, index);
+        if (epoch == 0 && b.action != uint8(Action.REGISTER)) return (Refusal.UNKNOWN_AGENT, 0);
+        return (b.epoch == epoch ? Refusal.NONE : Refusal.WRONG_EPOCH, place - 1);
+    }
+
+    /// @dev Whether the ballot holds at this second and is its signer's.
+    function _authenticate(Ballot memory b, bytes calldata signature) private view returns (Refusal) {
+        if (block.timestamp >= b.deadline) return Refusal.EXPIRED;
+        Action action = Action(b.action);
+        bool stops = action == Action.HALT || action == Action.PAUSE || action == Action.VETO;
+        if (!stops && b.deadline > block.timestamp + MAX_BALLOT_LIFE) return Refusal.DEADLINE_TOO_FAR;
+        return Signatures.isValid(b.signer, ballotDigest(b), signature) ? Refusal.NONE : Refusal.BAD_SIGNATURE;
     }
 
     /// @dev Counts an admitted vote, and carries the question out if it decides.
-    function _cast(Ballot memory b, Agent storage agent, uint256 index) private returns (Refusal) {
+    function _cast(Ballot memory b, Agent storage agent, uint256 seat) private returns (Refusal) {
+        Action action = Action(b.action);
         State state = _stateOf(agent);
-        Refusal why = _objection(b, agent, state);
-        if (why != Refusal.NONE) return why;
-        if (b.action == HALT && state == State.HALTED) return Refusal.NONE; // a second halt is no mistake
+        if (!_isPossible(b, action, agent, state)) return Refusal.WRONG_STATE;
+        if (!_isFitting(b, action, agent, state)) return Refusal.WRONG_PARAM;
+        if (action == Action.HALT && state == State.HALTED) return Refusal.NONE; // a second halt is no mistake
 
         uint64 voters;
-        if (b.action == PAUSE) {
-            uint64 self = uint64(1 << (index - 1));
-            voters = _pausedBy(agent);
-            if (voters & self != 0) return Refusal.ALREADY_VOTED;
-            voters |= self;
+        if (action == Action.PAUSE) {
+            voters = _usePause(agent, seat);
         } else {
-            uint256[11] storage tally = _tallies[b.question()];
-            if (tally.decidedAt() != 0) return Refusal.ALREADY_DECIDED;
-            voters = tally.cast(index, _set.length, _since());
-            if (voters == 0) return Refusal.ALREADY_VOTED;
+            bytes32 question = b.question();
+            bool waits = action == Action.SET_OPERATOR || action == Action.ROTATE;
+            if (waits && block.timestamp < _changeUntil[question]) return Refusal.ALREADY_DECIDED;
+            voters = _count(question, seat);
         }
-        uint8 count = Bits.count(voters);
-        uint8 needed = _needed(b.action, agent);
-        emit Voted(b.agent, Action(b.action), b.signer, b.param, b.epoch, b.setVersion, count, needed, b.reason);
-        if (count >= needed) _decide(b, agent, state, voters);
+        if (voters == 0) return Refusal.ALREADY_VOTED;
+        (uint8 count, uint8 needed) = (Bits.count(voters), _needed(action, agent));
+        emit Voted(b.agent, action, b.signer, b.param, b.epoch, b.setVersion, count, needed, b.reason);
+        if (count >= needed) _decide(b, action, agent, state, voters);
         return Refusal.NONE;
     }
 
-    /// @dev What speaks against the question itself: the agent's state first, then the param.
-    function _objection(Ballot memory b, Agent storage agent, State state) private view returns (Refusal) {
-        uint8 action = b.action;
-        uint256 param = uint256(b.param);
-        bool possible = state != State.RETIRED;
-        bool fits = param == 0;
-        if (action == HALT || action == RETIRE) {
-            // in any state but RETIRED; first, because a halt should be cheap
-        } else if (action == REGISTER) {
-            possible = state == State.NONE;
-            fits = param != 0 && param >> 160 == 0;
-        } else if (action == RESUME) {
-            possible = state == State.HALTED || (state == State.LAPSED && !_inGrace(agent));
-        } else if (action == VETO) {
-            possible = fits ? state == State.RESUMING : _scheduledAt(b.agent, _changeOf(b.agent), b.param) != 0;
-            fits = true;
-        } else if (action == PAUSE || action == REARM) {
-            if (action == PAUSE) possible = state == State.RUNNING || state == State.PAUSED;
-            fits = param == agent.arms;
-        } else if (action == SET_OPERATOR) {
-            address operator = _operatorIn(b.param);
-            fits = b.agent != FLEET && operator != address(0) && operator != agent.operator;
-        } else if (action == ROTATE) {
-            fits = b.agent == FLEET && !fits;
-        }
-        if (!possible) return Refusal.WRONG_STATE;
-        return fits ? Refusal.NONE : Refusal.WRONG_PARAM;
+    /// @dev Notes a vote and returns whose votes count then; 0 if that signer's former vote still does.
+    function _count(bytes32 question, uint256 seat) private returns (uint64 voters) {
+        uint256[11] storage tally = _tallies[question];
+        return tally.cast(seat, _after(BALLOT_WINDOW)) ? tally.voters(_set.length) : 0;
+    }
+
+    /// @dev Notes a pause and returns whose are used up then; 0 if that signer's was before. Kept beside the operator,
+    /// not among the votes: there it would cost a new slot, and a pause must be cheap.
+    function _usePause(Agent storage agent, uint256 seat) private returns (uint64 voters) {
+        uint64 used = _pausedBy(agent);
+        voters = used | uint64(1 << seat);
+        if (voters == used) return 0;
+        (agent.pausedBy, agent.setVersion) = (voters, _set.version);
+    }
+
+    /// @dev Whether the agent's state lets this be asked.
+    function _isPossible(Ballot memory b, Action action, Agent storage agent, State state) private view returns (bool) {
+        if (action == Action.HALT) return state != State.RETIRED; // first: a halt should be cheap
+        if (action == Action.REGISTER) return state == State.NONE;
+        if (action == Action.PAUSE) return state == State.RUNNING || state == State.PAUSED;
+        if (action == Action.RESUME) return state == State.HALTED || (state == State.LAPSED && !_inGrace(agent));
+        if (action == Action.VETO && b.param == 0) return state == State.RESUMING;
+        if (action == Action.VETO) return scheduledAt(b.agent, _changeOf(b.agent), b.param) != 0;
+        return state != State.RETIRED;
+    }
+
+    /// @dev Whether the param is one that the action takes, see `ICouncil.Action`.
+    function _isFitting(Ballot memory b, Action action, Agent storage agent, State state) private view returns (bool) {
+        if (action == Action.HALT || action == Action.RETIRE) return b.param == 0;
+        if (action == Action.RESUME) return b.param == _undoing(state);
+        if (action == Action.PAUSE || action == Action.REARM) return uint256(b.param) == agent.arms;
+        if (action == Action.VETO) return true; // `_isPossible` has found what it names
+        if (action == Action.ROTATE) return b.agent == FLEET && b.param != 0;
+        address operator = _operatorIn(b.param);
+        if (operator == address(0)) return false;
+        if (action == Action.REGISTER) return uint256(b.param) >> 160 == 0;
+        return b.agent != FLEET && operator != agent.operator; // SET_OPERATOR
     }
 
     // -------------------------------------------------------------------------------------------------- decisions
 
     /// @dev Carries a decided question out. Nothing marks it decided, unless it must wait: its agent's state, epoch or
     /// arming is another one now, so that it cannot be asked again.
-    function _decide(Ballot memory b, Agent storage agent, State state, uint64 voters) private {
-        if (b.action == HALT || b.action == RETIRE) _stop(b, agent, state, voters);
-        else if (b.action == RESUME) _resume(b, agent, voters);
-        else if (b.action == PAUSE) _pause(b, agent, voters);
-        else if (b.action == VETO) _veto(b, agent, voters);
-        else if (b.action == REARM) _rearm(b, agent, voters);
-        else if (b.action == REGISTER) _register(b, agent, voters);
-        else _schedule(b, voters);
+    function _decide(Ballot memory b, Action action, Agent storage agent, State state, uint64 voters) private {
+        if (action == Action.HALT) _halt(b, agent, voters);
+        else if (action == Action.RESUME) _resume(b, agent, voters);
+        else if (action == Action.RETIRE) _retire(b, agent, state, voters);
+        else if (action == Action.PAUSE) _pause(b, agent);
+        else if (action == Action.VETO) _veto(b, agent, voters);
+        else if (action == Action.REARM) _rearm(b, agent, voters);
+        else if (action == Action.REGISTER) _register(b, agent, voters);
+        else _schedule(b, action, voters);
     }
 
-    function _stop(Ballot memory b, Agent storage agent, State state, uint64 voters) private {
-        uint64 size = state == State.HALTED ? agent.haltedSize : _heads[agent.operator].size;
-        (agent.haltedSize, agent.state) = (size, b.action == HALT ? State.HALTED : State.RETIRED);
-        if (b.action == HALT) emit Halted(b.agent, b.epoch, size, voters, b.reason);
-        else emit Retired(b.agent, b.epoch, voters, b.reason);
+    function _halt(Ballot memory b, Agent storage agent, uint64 voters) private {
+        emit Halted(b.agent, b.epoch, _enterHalted(agent), voters, b.reason);
     }
 
     function _resume(Ballot memory b, Agent storage agent, uint64 voters) private {
-        (uint40 epoch, uint40 readyAt) = (uint40(b.epoch) + 1, _after(RESUME_DELAY));
-        (agent.state, agent.epoch, agent.resumeReadyAt) = (State.RESUMING, epoch, readyAt);
-        (agent.pausedBy, agent.setVersion) = (0, b.setVersion);
-        emit ResumeScheduled(b.agent, epoch, readyAt, voters, b.reason);
+        agent.state = State.RESUMING;
+        agent.epoch += 1;
+        agent.resumeReadyAt = _after(RESUME_DELAY);
+        (agent.pausedBy, agent.setVersion) = (0, _set.version);
+        emit ResumeScheduled(b.agent, agent.epoch, agent.resumeReadyAt, voters, b.reason);
     }
 
-    function _pause(Ballot memory b, Agent storage agent, uint64 voters) private {
-        uint40 until = _after(PAUSE_TIME); // never earlier than before: time moves on, and the span is immutable
-        agent.pausedUntil = until;
-        (agent.pausedBy, agent.setVersion) = (voters, b.setVersion);
-        emit Paused(b.agent, b.signer, b.epoch, until, b.reason);
+    function _retire(Ballot memory b, Agent storage agent, State state, uint64 voters) private {
+        if (state != State.HALTED) _enterHalted(agent);
+        agent.state = State.RETIRED;
+        emit Retired(b.agent, b.epoch, voters, b.reason);
+    }
+
+    function _pause(Ballot memory b, Agent storage agent) private {
+        agent.pausedUntil = _after(PAUSE_TIME); // never earlier than before: time moves on, and the span is immutable
+        emit Paused(b.agent, b.signer, b.epoch, agent.pausedUntil, b.reason);
     }
 
     function _veto(Ballot memory b, Agent storage agent, uint64 voters) private {
-        if (b.param == 0) agent.state = State.HALTED;
-        else _tally(b.agent, _changeOf(b.agent), b.param).decide(Tally.CLOSED);
-        uint8 vetoes = agent.vetoes;
-        if (vetoes < type(uint8).max) agent.vetoes = ++vetoes;
-        emit Vetoed(b.agent, b.param, b.epoch, vetoes, voters, b.reason);
+        if (b.param == 0) _enterHalted(agent);
+        else _changeUntil[_question(b.agent, _changeOf(b.agent), b.param)] = VETOED;
+        if (agent.vetoes < type(uint8).max) agent.vetoes += 1;
+        emit Vetoed(b.agent, b.param, b.epoch, agent.vetoes, voters, b.reason);
     }
 
     function _rearm(Ballot memory b, Agent storage agent, uint64 voters) private {
-        uint16 arms = agent.arms + 1;
-        (agent.arms, agent.pausedBy) = (arms, 0);
-        emit Rearmed(b.agent, b.epoch, arms, voters, b.reason);
+        agent.arms += 1;
+        agent.pausedBy = 0;
+        emit Rearmed(b.agent, b.epoch, agent.arms, voters, b.reason);
     }
 
     function _register(Ballot memory b, Agent storage agent, uint64 voters) private {
@@ -208,9 +220,15 @@ contract Council is CouncilState {
         emit Registered(b.agent, agent.operator, 1, voters, b.reason);
     }
 
-    function _schedule(Ballot memory b, uint64 voters) private {
-        _tallies[b.question()].decide(uint40(block.timestamp));
-        emit ChangeScheduled(b.agent, Action(b.action), b.param, b.epoch, _after(RESUME_DELAY), voters, b.reason);
+    function _schedule(Ballot memory b, Action action, uint64 voters) private {
+        _changeUntil[b.question()] = _after(RESUME_DELAY + BALLOT_WINDOW);
+        emit ChangeScheduled(b.agent, action, b.param, b.epoch, _after(RESUME_DELAY), voters, b.reason);
+    }
+
+    /// @dev By votes, by a veto, or by a change of operator in mid-resume.
+    function _enterHalted(Agent storage agent) private returns (uint64 size) {
+        size = _heads[agent.operator].size;
+        (agent.state, agent.haltedSize) = (State.HALTED, size);
     }
 
     // -------------------------------------------------------------------------- what time brings, by anyone's call
@@ -224,46 +242,50 @@ contract Council is CouncilState {
     }
 
     function finishOperator(bytes32 agent, bytes32 param) external {
-        _finish(agent, SET_OPERATOR, param);
-        (address former, address operator) = (_agents[agent].operator, _operatorIn(param));
-        _agents[agent].operator = operator;
-        emit OperatorChanged(agent, former, operator, _heads[former].size, ++_set.version);
+        _requireDue(agent, Action.SET_OPERATOR, param);
+        Agent storage a = _agents[agent];
+        (address former, address operator) = (a.operator, _operatorIn(param));
+        if (a.state == State.RESUMING) _enterHalted(a); // it was to resume under the former operator
+        (a.operator, a.vetoes, a.pausedBy) = (operator, 0, 0);
+        a.epoch += 1;
+        emit OperatorChanged(agent, former, operator, _heads[former].size, a.epoch);
     }
 
     function finishRotation(address[] memory signers, Thresholds memory thresholds, bytes32 salt) public {
-        _finish(FLEET, ROTATE, rotationParam(signers, thresholds, salt));
+        _requireDue(FLEET, Action.ROTATE, rotationParam(signers, thresholds, salt));
+        _agents[FLEET].vetoes = 0;
         _install(signers, thresholds);
     }
 
-    function renew(bytes32 agent) external {
-        if (_indexOf[msg.sender] == 0) revert NotSigner(msg.sender);
-        Agent storage a = _agents[agent];
-        if (a.state != State.RUNNING || !_inGrace(a)) revert LeaseOver(agent);
-        uint40 until = _after(LEASE);
-        a.leaseUntil = until;
-        emit Renewed(agent, msg.sender, a.epoch, until);
-    }
-
-    function _finish(bytes32 id, uint8 action, bytes32 param) private {
-        uint40 readyAt = _scheduledAt(id, action, param);
+    function _requireDue(bytes32 agent, Action action, bytes32 param) private view {
+        uint40 readyAt = scheduledAt(agent, action, param);
         if (readyAt == 0) revert NotScheduled();
         if (block.timestamp < readyAt) revert TooEarly(readyAt);
-        _agents[id].vetoes = 0; // the new set that follows makes the old tallies void
     }
 
-    /// @dev Puts a signer set in the place of the one before, checking all that must hold of it.
+    function renew(bytes32 agent) external {
+        if (_placeOf[msg.sender] == 0) revert NotSigner(msg.sender);
+        Agent storage a = _agents[agent];
+        if (a.state != State.RUNNING || !_inGrace(a)) revert LeaseOver(agent);
+        a.leaseUntil = _after(LEASE);
+        emit Renewed(agent, msg.sender, a.epoch, a.leaseUntil);
+    }
+
+    /// @dev Puts a signer set in the place of the one before, checking all that must hold of it. H <= n - R + 1: those
+    /// who could block a resume can always halt.
     function _install(address[] memory signers, Thresholds memory t) private {
         uint256 n = signers.length;
         if (n == 0 || n > MAX_SIGNERS) revert InvalidSigners();
-        Rules.check(t, n);
+        bool ordered = 1 <= t.halt && t.halt <= t.resume && t.resume <= t.retire && t.retire <= n;
+        if (!ordered || t.halt > n - t.resume + 1) revert InvalidThresholds();
         for (uint256 i; i < _signers.length; ++i) {
-            delete _indexOf[_signers[i]];
+            delete _placeOf[_signers[i]];
         }
         for (uint256 i; i < n; ++i) {
             address signer = signers[i];
             if (uint160(signer) <= LAST_PRECOMPILE || signer == address(this)) revert InvalidSigners();
-            if (_indexOf[signer] != 0) revert InvalidSigners();
-            _indexOf[signer] = i + 1;
+            if (_placeOf[signer] != 0) revert InvalidSigners();
+            _placeOf[signer] = i + 1;
         }
         _signers = signers;
         _set = SignerSet(t.halt, t.resume, t.retire, uint8(n), _set.version + 1);

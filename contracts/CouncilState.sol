@@ -3,11 +3,9 @@ pragma solidity ^0.8.28;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ICouncil} from "./interfaces/ICouncil.sol";
-import {HALT, PAUSE, RESUME, RETIRE, ROTATE, SET_OPERATOR, VETO} from "./libraries/Actions.sol";
 import {Ballots} from "./libraries/Ballots.sol";
 import {Bits} from "./libraries/Bits.sol";
 import {Frontier} from "./libraries/Frontier.sol";
-import {Rules} from "./libraries/Rules.sol";
 import {Tally} from "./libraries/Tally.sol";
 
 /// @title CouncilState
@@ -18,7 +16,8 @@ abstract contract CouncilState is ICouncil, EIP712 {
     using Ballots for Ballot;
     using Tally for uint256[11];
 
-    /// @dev The first slot decides, with the fleet's first slot and the clock, whether the agent may run.
+    /// @dev The first slot decides, with the fleet's first slot and the clock, whether the agent may run. It holds all
+    /// that a halt writes, too: two ballots that halt must cost less than 95,000 gas. Hence the narrow types.
     struct Agent {
         State state; // NONE, RUNNING, HALTED, RESUMING or RETIRED
         uint40 epoch;
@@ -29,10 +28,11 @@ abstract contract CouncilState is ICouncil, EIP712 {
         uint16 arms;
         uint8 vetoes;
         address operator; // second slot
-        uint64 pausedBy; // whose pause is used up, if `setVersion` is the present one
-        uint32 setVersion; // whom `pausedBy` means, and who decided on the resume
+        uint64 pausedBy; // bit i: signer i's pause is used up; holds in the set `setVersion` only
+        uint32 setVersion; // the set whose pauses these are, or, if RESUMING, that decided so
     }
 
+    /// @dev One slot: all that a vote needs to know of the signers but their seats.
     struct SignerSet {
         uint8 halt;
         uint8 resume;
@@ -48,6 +48,9 @@ abstract contract CouncilState is ICouncil, EIP712 {
     }
 
     bytes32 internal constant FLEET = 0;
+    bytes32 internal constant UNDO_HALT = 0; // params of RESUME
+    bytes32 internal constant UNDO_LAPSE = bytes32(uint256(1));
+    uint40 internal constant VETOED = type(uint40).max; // in place of a change's end: it never comes
 
     uint256 internal immutable PAUSE_TIME; // seconds, all five
     uint256 internal immutable RESUME_DELAY;
@@ -58,17 +61,25 @@ abstract contract CouncilState is ICouncil, EIP712 {
     mapping(bytes32 id => Agent) internal _agents;
     SignerSet internal _set;
     address[] internal _signers;
-    mapping(address signer => uint256) internal _indexOf; // from 1; 0: not a signer
-    mapping(bytes32 key => uint256[11]) internal _tallies;
+    mapping(address signer => uint256) internal _placeOf; // from 1; 0: not a signer
+    mapping(bytes32 question => uint256[11]) internal _tallies; // see Tally
     mapping(address operator => Head) internal _heads;
+    mapping(bytes32 question => uint40) internal _changeUntil; // until when a scheduled change may be finished, or VETOED
 
     constructor(Timing memory timing) EIP712("agent_guard Council", "1") {
-        Rules.check(timing);
+        bool bounded = _within(timing.pause, 1 seconds, 7 days) && _within(timing.resumeDelay, 1 seconds, 30 days)
+            && _within(timing.ballotWindow, 1 minutes, 30 days) && timing.lease <= 365 days
+            && timing.leaseGrace <= timing.lease;
+        if (!bounded) revert InvalidTiming();
         PAUSE_TIME = timing.pause;
         RESUME_DELAY = timing.resumeDelay;
         BALLOT_WINDOW = timing.ballotWindow;
         LEASE = timing.lease;
         LEASE_GRACE = timing.leaseGrace;
+    }
+
+    function _within(uint256 span, uint256 least, uint256 most) private pure returns (bool) {
+        return least <= span && span <= most;
     }
 
     // ------------------------------------------------------------------------------------------------------ views
@@ -92,8 +103,8 @@ abstract contract CouncilState is ICouncil, EIP712 {
             s.epoch = agent.epoch;
             s.arms = agent.arms;
             s.vetoes = agent.vetoes;
-            (s.haltVotes,,) = _votes(s.agent, HALT, 0);
-            (s.resumeVotes,,) = _votes(s.agent, RESUME, 0);
+            (s.haltVotes,,) = votes(s.agent, Action.HALT, 0);
+            (s.resumeVotes,,) = votes(s.agent, Action.RESUME, _undoing(s.state));
             if (agent.state == State.RUNNING) s.pausedUntil = agent.pausedUntil;
             s.leaseUntil = agent.leaseUntil;
             if (s.state == State.RESUMING) s.resumeReadyAt = agent.resumeReadyAt;
@@ -105,32 +116,20 @@ abstract contract CouncilState is ICouncil, EIP712 {
     }
 
     function votes(bytes32 agent, Action action, bytes32 param)
-        external
-        view
-        returns (uint8 count, uint8 needed, uint64 voters)
-    {
-        return _votes(agent, uint8(action), param);
-    }
-
-    function _votes(bytes32 agent, uint8 action, bytes32 param)
-        internal
+        public
         view
         returns (uint8 count, uint8 needed, uint64 voters)
     {
         Agent storage a = _agents[agent];
-        if (action == PAUSE) voters = uint256(param) == a.arms ? _pausedBy(a) : 0;
-        else voters = _tally(agent, action, param).standing(_set.length, _since());
+        if (action == Action.PAUSE) voters = uint256(param) == a.arms ? _pausedBy(a) : 0;
+        else voters = _tallies[_question(agent, action, param)].voters(_set.length);
         (count, needed) = (Bits.count(voters), _needed(action, a));
     }
 
-    function scheduledAt(bytes32 agent, Action action, bytes32 param) external view returns (uint40 readyAt) {
-        return _scheduledAt(agent, uint8(action), param);
-    }
-
-    function _scheduledAt(bytes32 agent, uint8 action, bytes32 param) internal view returns (uint40) {
-        uint40 decidedAt = _tally(agent, action, param).decidedAt();
-        if (decidedAt == 0 || decidedAt == Tally.CLOSED || _agents[agent].state == State.RETIRED) return 0;
-        return uint40(decidedAt + RESUME_DELAY);
+    function scheduledAt(bytes32 agent, Action action, bytes32 param) public view returns (uint40 readyAt) {
+        uint40 until = _changeUntil[_question(agent, action, param)];
+        if (until == VETOED || block.timestamp >= until || _agents[agent].state == State.RETIRED) return 0;
+        return until - uint40(BALLOT_WINDOW);
     }
 
     function headOf(address operator) public view returns (uint64 size, bytes32 root, uint64 anchoredAt) {
@@ -181,34 +180,33 @@ abstract contract CouncilState is ICouncil, EIP712 {
         return agent.leaseUntil != 0 && block.timestamp < agent.leaseUntil + LEASE_GRACE;
     }
 
-    function _needed(uint8 action, Agent storage agent) internal view returns (uint8) {
-        if (action == 0) return 0;
-        if (action == PAUSE) return 1;
-        if (action == HALT) return _set.halt;
-        if (action == RETIRE) return _set.retire;
-        if (action == VETO) return agent.vetoes < _set.halt ? agent.vetoes + 1 : _set.halt;
+    /// @dev What a RESUME of an agent in this state has for its param.
+    function _undoing(State state) internal pure returns (bytes32) {
+        return state == State.LAPSED ? UNDO_LAPSE : UNDO_HALT;
+    }
+
+    /// @dev The question as it would be asked now.
+    function _question(bytes32 agent, Action action, bytes32 param) internal view returns (bytes32) {
+        uint64 epoch = _agents[agent].epoch;
+        return Ballot(agent, uint8(action), param, epoch, _set.version, address(0), 0, 0).question();
+    }
+
+    function _needed(Action action, Agent storage agent) internal view returns (uint8) {
+        if (action == Action.HALT) return _set.halt;
+        if (action == Action.NONE) return 0;
+        if (action == Action.PAUSE) return 1;
+        if (action == Action.RETIRE) return _set.retire;
+        if (action == Action.VETO) return agent.vetoes < _set.halt ? agent.vetoes + 1 : _set.halt;
         return _set.resume;
     }
 
-    /// @dev Whose pause is used up in this epoch and set.
+    /// @dev Whose pause is used up in this epoch, arming and set.
     function _pausedBy(Agent storage agent) internal view returns (uint64) {
         return agent.setVersion == _set.version ? agent.pausedBy : 0;
     }
 
-    function _tally(bytes32 agent, uint8 action, bytes32 param) internal view returns (uint256[11] storage) {
-        Ballot memory asked = Ballot(agent, action, param, _agents[agent].epoch, _set.version, address(0), 0, 0);
-        return _tallies[asked.question()];
-    }
-
-    /// @dev Votes cast after this second stand.
-    function _since() internal view returns (uint256) {
-        unchecked {
-            return block.timestamp > BALLOT_WINDOW ? block.timestamp - BALLOT_WINDOW : 0;
-        }
-    }
-
-    function _changeOf(bytes32 agent) internal pure returns (uint8) {
-        return agent == FLEET ? ROTATE : SET_OPERATOR;
+    function _changeOf(bytes32 agent) internal pure returns (Action) {
+        return agent == FLEET ? Action.ROTATE : Action.SET_OPERATOR;
     }
 
     function _operatorIn(bytes32 param) internal pure returns (address) {

@@ -116,7 +116,11 @@ def allowed_states(action: Action) -> tuple[State, ...]:
 
 def default_param(action: Action, state: AgentState) -> bytes:
     """The `param` of an action that needs no choice of its own (`ICouncil.Action`)."""
-    return state.arms.to_bytes(32, "big") if action in (Action.PAUSE, Action.REARM) else bytes(32)
+    if action in (Action.PAUSE, Action.REARM):
+        return state.arms.to_bytes(32, "big")
+    # Votes to undo a lapse must not undo a halt that comes after them.
+    undoes_a_lapse = action is Action.RESUME and state.state is State.LAPSED
+    return int(undoes_a_lapse).to_bytes(32, "big")
 
 
 def consequence(motion: Motion) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from agent_guard.chain.council import CouncilContract
 from agent_guard.chain.history import Event, events
 from agent_guard.types import FLEET, Action, Block, State
+from agent_guard.voting.motion import default_param
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,9 @@ def open_questions(
 
 
 def _stands(contract: CouncilContract, block: Block, agent: bytes, action: Action, param: bytes) -> bool:
-    """Whether there is anything to decide: a veto needs a resume or a change that waits."""
+    """Whether there is anything to decide: a veto needs a resume or a change that waits, a resume its kind of stop."""
+    if action is Action.RESUME:
+        return param == default_param(action, contract.snapshot([agent], block)[agent])
     if action is not Action.VETO:
         return True
     if not any(param):

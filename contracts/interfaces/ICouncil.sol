@@ -28,14 +28,16 @@ interface ICouncil {
     enum Action {
         NONE, //          not an action
         HALT, //          H   param 0
-        RESUME, //        R   param 0; from HALTED, or from LAPSED past its grace
+        RESUME, //        R   param 0 to undo a halt (HALTED), 1 to undo a lapse (LAPSED, past its grace): to let a
+        //                    lapsed agent run again is no vote to let it run after a halt
         RETIRE, //        D   param 0
         PAUSE, //         1   param `arms` of the agent; once per signer, agent, epoch, set and arming
         VETO, //          1, 2, .. at most H; param 0 against a resume, else the param of the scheduled change
         REARM, //         R   param `arms` of the agent; gives every signer its pause back
         REGISTER, //      R   param the operator's address
-        SET_OPERATOR, //  R   param the operator's address (the 96 high bits are free, so that one can be proposed again)
-        ROTATE //         R   agent 0; param `rotationParam(...)`
+        SET_OPERATOR, //  R   param the operator's address (the 96 high bits are free, so that one that was vetoed can
+        //                    be proposed again)
+        ROTATE //         R   agent 0; param `rotationParam(...)`, whose salt is free for the same end
     }
 
     /// @notice Why a vote does not count.
@@ -52,14 +54,15 @@ interface ICouncil {
         WRONG_STATE, //       the agent's state does not allow this action
         WRONG_PARAM, //       see Action
         ALREADY_VOTED, //     this signer's vote stands already (for PAUSE: is used up)
-        ALREADY_DECIDED //    this very question was decided before
+        ALREADY_DECIDED //    this very change is scheduled, or was vetoed in this epoch and set
     }
 
     /// @notice A signed vote, EIP-712, domain name "agent_guard Council", version "1".
     /// @param agent id, 0 for the fleet
     /// @param action as a number (uint8), see Action
     /// @param param see Action
-    /// @param epoch the agent's epoch that the signer meant
+    /// @param epoch the agent's epoch that the signer meant; it rises by one when a resume reaches its quorum and when
+    /// the operator changes, and then every vote of the epoch before is void
     /// @param setVersion the signer set's version that the signer meant
     /// @param signer who signs: an account, or a contract that answers ERC-1271
     /// @param deadline unix seconds; the ballot holds before it
@@ -86,7 +89,8 @@ interface ICouncil {
 
     /// @param pause seconds a single signer's pause lasts: 1 second to 7 days
     /// @param resumeDelay seconds between a resume's (or change's) quorum and its effect: 1 second to 30 days
-    /// @param ballotWindow seconds a vote counts after it was cast: 1 minute to 30 days
+    /// @param ballotWindow seconds a vote counts after it was cast, and a scheduled change may be finished after its
+    /// delay: 1 minute to 30 days
     /// @param lease seconds an agent may run without a renewal; 0 for no leases; at most 365 days
     /// @param leaseGrace seconds after a lapse in which one signer may still renew; at most `lease`
     struct Timing {
@@ -102,9 +106,10 @@ interface ICouncil {
     /// @param arms how often its pauses were re-armed (the param of PAUSE and REARM)
     /// @param vetoes standing vetoes since it last ran or changed; the next veto needs min(vetoes + 1, H) votes
     /// @param haltVotes votes to halt that count now, in this epoch and set
-    /// @param resumeVotes votes to resume that count now
+    /// @param resumeVotes votes to resume that count now: with param 1 if it is LAPSED, else with param 0
     /// @param size,root,anchoredAt head of the operator's log; root of size 0 is SHA-256 of nothing, anchoredAt then 0
-    /// @param haltedSize size of the operator's log when the agent was last halted
+    /// @param haltedSize size of its operator's log when the agent last became HALTED: by votes, by a veto, or by a change
+    /// of operator in mid-resume (then the former operator's). After a rotation in mid-resume it is what it was before
     struct Snapshot {
         bytes32 agent;
         State state;
@@ -155,8 +160,9 @@ interface ICouncil {
         bytes32 indexed agent, Action action, bytes32 param, uint64 epoch, uint40 readyAt, uint64 voters, bytes32 reason
     );
     /// @param oldSize size of the old operator's log: where the agent's history goes on in the new one's
+    /// @param epoch the agent's, which has risen by one. An agent that was RESUMING is HALTED again
     event OperatorChanged(
-        bytes32 indexed agent, address indexed oldOperator, address indexed newOperator, uint64 oldSize, uint32 setVersion
+        bytes32 indexed agent, address indexed oldOperator, address indexed newOperator, uint64 oldSize, uint64 epoch
     );
     event Rotated(uint32 indexed setVersion, address[] signers, Thresholds thresholds);
 
@@ -193,10 +199,13 @@ interface ICouncil {
     /// @notice Puts a RESUMING agent (or fleet) back to RUNNING once its delay is over. Anyone may call.
     function finishResume(bytes32 agent) external;
 
-    /// @notice Puts a scheduled operator change into force once its delay is over. Anyone may call.
+    /// @notice Puts a scheduled operator change into force once its delay is over, and before `ballotWindow` after that.
+    /// Anyone may call. Raises the agent's epoch: its open votes, used pauses, scheduled changes and pending resume are
+    /// void (RESUMING becomes HALTED). No other agent's are, nor the fleet's.
     function finishOperator(bytes32 agent, bytes32 param) external;
 
-    /// @notice Puts a scheduled rotation into force once its delay is over. Anyone may call.
+    /// @notice Puts a scheduled rotation into force once its delay is over, and before `ballotWindow` after that. Anyone
+    /// may call. Raises `setVersion`: the open votes, used pauses, scheduled changes and pending resumes of all are void.
     function finishRotation(address[] calldata signers, Thresholds calldata thresholds, bytes32 salt) external;
 
     /// @notice A signer renews an agent's lease; also within the grace after a lapse. Never lifts a pause or a halt.
@@ -223,7 +232,8 @@ interface ICouncil {
     /// @notice Everything about these agents, in one call. Include id 0 for the fleet's own.
     function snapshot(bytes32[] calldata agents) external view returns (Snapshot[] memory);
 
-    /// @notice Votes that count now on one question, in the agent's present epoch and the present set.
+    /// @notice Votes that count now on one question, in the agent's present epoch and the present set; for PAUSE, those
+    /// whose pause is used up.
     /// @return count of them
     /// @return needed votes that decide
     /// @return voters bitmap over the present signers
@@ -232,7 +242,8 @@ interface ICouncil {
         view
         returns (uint8 count, uint8 needed, uint64 voters);
 
-    /// @notice When a scheduled change may be finished; 0 if none is scheduled.
+    /// @notice From when on a scheduled change may be finished; 0 if none is scheduled, or if it was not finished in time
+    /// (`ballotWindow` after `readyAt`), whereupon the same may be proposed again.
     function scheduledAt(bytes32 agent, Action action, bytes32 param) external view returns (uint40 readyAt);
 
     /// @notice The head of an operator's log.

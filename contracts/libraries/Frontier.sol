@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ICouncil} from "../interfaces/ICouncil.sol";
 import {Bits} from "./Bits.sol";
 
@@ -24,99 +25,67 @@ library Frontier {
         view
         returns (bytes32)
     {
-        if (frontier.length != Bits.count(size)) revert ICouncil.WrongFrontier(size, root);
-        uint256 bottom = _stack();
-        uint256 top = bottom;
-        for (uint256 i; i < frontier.length; ++i) {
-            top = _push(top, frontier[i]);
+        uint256 count = frontier.length;
+        if (count != Bits.count(size)) revert ICouncil.WrongFrontier(size, root);
+        bytes32[MAX_PEAKS] memory peaks;
+        for (uint256 i; i < count; ++i) {
+            peaks[i] = frontier[i];
         }
-        if (_bag(bottom, top) != root) revert ICouncil.WrongFrontier(size, root);
-        return _bag(bottom, _append(top, size, newSize, nodes));
+        if (_bag(peaks, count) != root) revert ICouncil.WrongFrontier(size, root);
+        return _bag(peaks, _append(peaks, count, size, newSize, nodes));
     }
 
-    /// @dev Appends `nodes` to the stack of peaks and returns its new top. It is carrying in a binary addition: a node
-    /// over `width` leaves merges with the peak before it for as long as that bit of the count is set.
-    function _append(uint256 top, uint256 size, uint256 newSize, bytes32[] calldata nodes)
-        private
-        view
-        returns (uint256)
-    {
+    /// @dev Appends `nodes` to the first `count` of `peaks`, the peaks of `size` leaves, and returns how many there are
+    /// then. It is carrying in a binary addition: a node over `width` leaves merges with the peak before it for as long
+    /// as that bit of the size is set.
+    function _append(
+        bytes32[MAX_PEAKS] memory peaks,
+        uint256 count,
+        uint256 size,
+        uint256 newSize,
+        bytes32[] calldata nodes
+    ) private view returns (uint256) {
+        uint256 expected = nodes.length == newSize - size ? nodes.length : _rangeNodes(size, newSize);
+        if (nodes.length != expected) revert ICouncil.WrongNodeCount(expected, nodes.length);
+        bool leaves = expected == newSize - size;
         unchecked {
-            bool leaves = nodes.length == newSize - size;
-            uint256 count = size;
-            uint256 i;
-            for (; count < newSize && i < nodes.length; ++i) {
-                uint256 width = leaves ? 1 : _width(count, newSize - count);
+            for (uint256 i; i < expected; ++i) {
+                uint256 width = leaves ? 1 : _width(size, newSize - size);
                 bytes32 node = nodes[i];
-                for (uint256 bit = width; count & bit != 0; bit <<= 1) {
-                    top -= 32;
-                    node = _hashChildren(_at(top), node);
+                for (uint256 bit = width; size & bit != 0; bit <<= 1) {
+                    node = _hashChildren(peaks[--count], node);
                 }
-                top = _push(top, node);
-                count += width;
+                peaks[count++] = node;
+                size += width;
             }
-            if (count != newSize || i != nodes.length) {
-                revert ICouncil.WrongNodeCount(_rangeNodes(size, newSize), nodes.length);
-            }
-            return top;
+        }
+        return count;
+    }
+
+    /// @dev Root over the first `count` peaks, from the smallest up.
+    function _bag(bytes32[MAX_PEAKS] memory peaks, uint256 count) private view returns (bytes32 root) {
+        if (count == 0) return EMPTY_ROOT;
+        root = peaks[--count];
+        while (count != 0) {
+            root = _hashChildren(peaks[--count], root);
         }
     }
 
-    /// @dev Root over the peaks, from the smallest up; leaves them in place.
-    function _bag(uint256 bottom, uint256 top) private view returns (bytes32 root) {
-        if (top == bottom) return EMPTY_ROOT;
+    /// @dev Leaves under the next range node: as many as the size's lowest bit aligns, but no more than `rest` holds.
+    function _width(uint256 size, uint256 rest) private pure returns (uint256) {
         unchecked {
-            root = _at(top -= 32);
-            while (top != bottom) {
-                root = _hashChildren(_at(top -= 32), root);
-            }
+            uint256 aligned = size & (~size + 1); // its lowest bit
+            return aligned != 0 && aligned <= rest ? aligned : 1 << Math.log2(rest);
         }
     }
 
-    /// @dev Leaves under the next range node: as many as `count`'s lowest bit aligns, but no more than `rest` holds.
-    function _width(uint256 count, uint256 rest) private pure returns (uint256) {
-        unchecked {
-            uint256 aligned = count & (0 - count);
-            if (aligned != 0 && aligned <= rest) return aligned;
-            // The highest bit of rest: fill every bit below it, then take away the half.
-            rest |= rest >> 1;
-            rest |= rest >> 2;
-            rest |= rest >> 4;
-            rest |= rest >> 8;
-            rest |= rest >> 16;
-            rest |= rest >> 32;
-            return rest - (rest >> 1);
+    function _rangeNodes(uint256 size, uint256 newSize) private pure returns (uint256 nodes) {
+        for (; size < newSize; ++nodes) {
+            size += _width(size, newSize - size);
         }
     }
 
-    function _rangeNodes(uint256 count, uint256 newSize) private pure returns (uint256 nodes) {
-        for (; count < newSize; ++nodes) {
-            count += _width(count, newSize - count);
-        }
-    }
-
-    /// @dev Memory for a stack of MAX_PEAKS words, of which `bottom` is the first.
-    function _stack() private pure returns (uint256 bottom) {
-        bytes32[] memory peaks = new bytes32[](MAX_PEAKS);
-        assembly ("memory-safe") {
-            bottom := add(peaks, 32)
-        }
-    }
-
-    function _push(uint256 top, bytes32 node) private pure returns (uint256) {
-        assembly ("memory-safe") {
-            mstore(top, node)
-        }
-        return top + 32;
-    }
-
-    function _at(uint256 place) private pure returns (bytes32 node) {
-        assembly ("memory-safe") {
-            node := mload(place)
-        }
-    }
-
-    /// @dev SHA-256(0x01 || left || right), RFC 6962, 2.1.
+    /// @dev SHA-256(0x01 || left || right), RFC 6962, 2.1: the precompile, without the copies that `sha256` makes.
     function _hashChildren(bytes32 left, bytes32 right) private view returns (bytes32 node) {
         assembly ("memory-safe") {
             let free := mload(0x40)

@@ -1,51 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @title Tally: who voted on one question, and when
-/// @notice Lanes of 40 bits, six to a word. Lane 0 tells whether the question is decided, lane i when signer i (counted
-/// from 1) voted last, so that a council of five counts a vote in one slot.
-/// @dev Questions of different epochs and sets have different tallies: nothing is ever reset, and nothing carried over.
-/// A vote stands if it was cast after `since`.
+/// @title Tally: until when each signer's vote on one question counts
+/// @notice `uint40[66]`, with the six lanes of a word read at once: with an SLOAD for each lane, two ballots that halt
+/// would pass their gas ceiling. Seats are counted from 0. Questions of different epochs and sets have different
+/// tallies: nothing is ever reset, and nothing carried over.
 library Tally {
-    /// @dev Lane 0 of a change that was carried out or vetoed.
-    uint40 internal constant CLOSED = type(uint40).max;
-
-    uint256 private constant LANES = 6;
+    uint256 private constant LANES = 6; // in a word
     uint256 private constant LANE_BITS = 40;
+    uint256 private constant LANE = type(uint40).max;
 
-    /// @notice 0 while the question is open, CLOSED, or the second at which a change was scheduled.
-    function decidedAt(uint256[11] storage words) internal view returns (uint40) {
-        return uint40(words[0]);
-    }
-
-    /// @notice Sets lane 0.
-    function decide(uint256[11] storage words, uint40 time) internal {
-        words[0] = (words[0] >> LANE_BITS << LANE_BITS) | time;
-    }
-
-    /// @notice Notes signer `index`'s vote and returns whose votes stand then; 0 if the vote before it still stands.
-    function cast(uint256[11] storage words, uint256 index, uint256 signers, uint256 since) internal returns (uint64) {
+    /// @notice Lets the vote from `seat` count until `until`; false, and nothing, if the one before still counts.
+    function cast(uint256[11] storage words, uint256 seat, uint40 until) internal returns (bool) {
         unchecked {
-            (uint256 word, uint256 shift) = (words[index / LANES], (index % LANES) * LANE_BITS);
-            uint256 before = (word >> shift) & CLOSED;
-            if (before > since) return 0;
-            words[index / LANES] = word ^ ((before ^ uint40(block.timestamp)) << shift);
+            (uint256 word, uint256 shift) = (words[seat / LANES], (seat % LANES) * LANE_BITS);
+            uint256 before = (word >> shift) & LANE;
+            if (block.timestamp < before) return false;
+            words[seat / LANES] = word ^ ((before ^ until) << shift);
+            return true;
         }
-        return standing(words, signers, since);
     }
 
-    /// @notice Whose votes stand among signers 1 to `signers`: bit i - 1 for signer i.
-    function standing(uint256[11] storage words, uint256 signers, uint256 since) internal view returns (uint64) {
+    /// @notice Whose votes count now: bit i for seat i. Seats that nobody holds have none.
+    function voters(uint256[11] storage words, uint256 seats) internal view returns (uint64 bitmap) {
         unchecked {
-            uint256 voters;
-            for (uint256 w; w <= signers / LANES; ++w) {
-                uint256 word = words[w];
-                for (uint256 lane = w * LANES; word != 0; ++lane) {
-                    if (word & CLOSED > since) voters |= 1 << lane;
+            for (uint256 first; first < seats; first += LANES) {
+                uint256 word = words[first / LANES];
+                for (uint256 seat = first; word != 0; ++seat) {
+                    if (block.timestamp < word & LANE) bitmap |= uint64(1 << seat);
                     word >>= LANE_BITS;
                 }
             }
-            return uint64(voters >> 1); // without lane 0
         }
     }
 }

@@ -144,6 +144,27 @@ def test_lease_is_renewed_by_one_signer_and_only_within_its_grace(found, anvil):
         town.rpc("evm_revert", before)
 
 
+def test_votes_to_undo_a_lapse_do_not_undo_the_halt_that_follows(found, anvil):
+    town = found(anvil, lease=100, lease_grace=50)
+    before = town.rpc("evm_snapshot")
+    try:
+        town.register("indexer")
+        town.pass_time(200)
+        resume = ("vote", "resume", "indexer", "--yes", "--account")
+        town.cli.ask(*resume, "signer1")
+        assert town.state("indexer").resume_votes == 1
+        assert [row["action"] for row in town.cli.ask("vote", "list")["rows"]] == ["resume"]
+
+        town.vote("halt", "indexer", "signer1", "signer2")
+        town.cli.ask(*resume, "signer2")
+
+        assert (town.state("indexer").state, town.state("indexer").resume_votes) == (State.HALTED, 1)
+        rows = town.cli.ask("vote", "list")["rows"]
+        assert [(row["action"], row["votes"]) for row in rows] == [("resume", 1)]
+    finally:
+        town.rpc("evm_revert", before)
+
+
 def test_renewal_where_there_are_no_leases_sends_nothing(town, cli):
     town.register("indexer")
     sent = town.sent()

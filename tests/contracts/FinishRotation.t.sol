@@ -33,6 +33,23 @@ contract FinishRotationTest is CouncilTest {
         }
     }
 
+    /// @dev The trio at the end of the time in which it may be finished; after it the same may be proposed again.
+    function test_FinishRotation_WorksBeforeItsWindowCloses_AndNotFromThenOn() public {
+        address[] memory next = _people(frank, alice, mallory);
+        _proposeRotation(next, _need(1, 2, 3), REASON);
+        uint256 end = _now() + DELAY + WINDOW;
+        vm.warp(end - 1);
+        uint256 before = vm.snapshotState();
+        council.finishRotation(next, _need(1, 2, 3), REASON);
+        vm.revertToState(before);
+        for (uint256 later; later <= 1; ++later) {
+            vm.warp(end + later);
+            _assertNotScheduled(next, _need(1, 2, 3), REASON);
+        }
+        _rotate(next, _need(1, 2, 3), REASON);
+        vm.assertEq(_set(), 2, "set version");
+    }
+
     function test_FinishRotation_ReplacesSignersAndThresholds() public {
         address[] memory next = _people(frank, alice, mallory);
         _rotate(next, _need(1, 2, 3), REASON);

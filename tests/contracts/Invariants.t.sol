@@ -257,6 +257,7 @@ contract DirectedInvariantsTest is CouncilTest {
         ICouncil.Action action = ICouncil.Action(1 + _pick(9));
         bytes32 param;
         if (action == ICouncil.Action.PAUSE || action == ICouncil.Action.REARM) param = _arms(id);
+        if (action == ICouncil.Action.RESUME) param = _undoing(id);
         if (action == ICouncil.Action.REGISTER || action == ICouncil.Action.SET_OPERATOR) param = _word(NEW_OPERATOR);
         _try(who, abi.encodeCall(council.vote, (id, action, param, _epoch(id), REASON)));
     }

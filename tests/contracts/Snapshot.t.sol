@@ -81,6 +81,16 @@ contract SnapshotTest is CouncilTest {
         vm.assertEq(_snapshot(AGENT).haltVotes, 0, "out of its window");
     }
 
+    function test_Snapshot_ResumeVotes_AreThoseForTheStopThatItIsIn() public {
+        _skip(LEASE + GRACE);
+        _decide(2, AGENT, ICouncil.Action.RESUME, bytes32(uint256(1)));
+        vm.assertEq(_snapshot(AGENT).resumeVotes, 2, "for the lapse");
+        _halt(AGENT);
+        vm.assertEq(_snapshot(AGENT).resumeVotes, 0, "for the halt");
+        _vote(erin, AGENT, ICouncil.Action.RESUME, 0);
+        vm.assertEq(_snapshot(AGENT).resumeVotes, 1, "for the halt, one");
+    }
+
     function testFuzz_Snapshot_AgreesWithStateOfAndMayRun(uint8 from, uint32 later, bool stopFleet) public {
         _putInto(ICouncil.State(_bound(from, 1, 6)));
         if (stopFleet) _pause(alice, FLEET);

@@ -20,6 +20,16 @@ contract VoteTest is CouncilTest {
         _refusedAt(epoch, alice, AGENT, what, 0, ICouncil.Refusal.WRONG_EPOCH);
     }
 
+    /// @dev The epoch is kept in 40 bits: one that differs only above them is another one.
+    function testFuzz_Vote_ForAnEpochBeyondFortyBits_IsRefused(uint24 high) public {
+        vm.assume(high != 0);
+        uint64 epoch = (uint64(high) << 40) | 1;
+        _refusedAt(epoch, alice, AGENT, ICouncil.Action.HALT, 0, ICouncil.Refusal.WRONG_EPOCH);
+        ICouncil.Ballot memory ballot = _ballot(alice, AGENT, ICouncil.Action.HALT, 0);
+        ballot.epoch = epoch;
+        _submitRefused(ballot, _sign(ballot), ICouncil.Refusal.WRONG_EPOCH);
+    }
+
     function test_Vote_OnNoAction_IsRefused() public {
         _refused(alice, AGENT, ICouncil.Action.NONE, 0, ICouncil.Refusal.UNKNOWN_ACTION);
     }
@@ -198,6 +208,37 @@ contract VoteTest is CouncilTest {
         _assertState(AGENT, ICouncil.State.RESUMING);
     }
 
+    function testFuzz_Resume_WithTheParamOfTheOtherStop_IsRefused(bytes32 param) public {
+        if (param != 0) {
+            uint256 running = vm.snapshotState();
+            _halt(AGENT);
+            _refused(alice, AGENT, ICouncil.Action.RESUME, param, ICouncil.Refusal.WRONG_PARAM);
+            vm.revertToState(running);
+        }
+        if (param == bytes32(uint256(1))) return;
+        _skip(LEASE + GRACE);
+        _refused(alice, AGENT, ICouncil.Action.RESUME, param, ICouncil.Refusal.WRONG_PARAM);
+    }
+
+    /// @dev Two would let a lapsed agent run again; then it is halted, and those two must not count against the halt.
+    function test_Resume_VotesForALapse_DoNotUndoALaterHalt() public {
+        _skip(LEASE + GRACE);
+        _decide(R - 1, AGENT, ICouncil.Action.RESUME, _undoing(AGENT));
+        _halt(AGENT);
+        _vote(carol, AGENT, ICouncil.Action.RESUME, 0);
+        _assertState(AGENT, ICouncil.State.HALTED);
+        vm.assertEq(_snapshot(AGENT).resumeVotes, 1, "resume votes");
+    }
+
+    function test_Resume_BallotsForALapse_DoNotUndoALaterHalt() public {
+        _skip(LEASE + GRACE);
+        ICouncil.Ballot[] memory ballots = _ballots(R, AGENT, ICouncil.Action.RESUME, bytes32(uint256(1)));
+        bytes[] memory signatures = _signAll(ballots);
+        _halt(AGENT);
+        vm.expectRevert(abi.encodeWithSelector(ICouncil.BallotRefused.selector, 0, ICouncil.Refusal.WRONG_PARAM));
+        council.submit(ballots, signatures);
+    }
+
     function test_Resume_VotesOfTheFormerHalt_DoNotServeTheNext() public {
         _halt(AGENT);
         _vote(alice, AGENT, ICouncil.Action.RESUME, 0);
@@ -224,6 +265,32 @@ contract VoteTest is CouncilTest {
         vm.assertEq(_snapshot(AGENT).resumeReadyAt, 0, "ready at");
         vm.expectRevert(ICouncil.NotScheduled.selector);
         council.finishResume(AGENT);
+    }
+
+    function test_Halt_ByAVeto_FixesTheLogsSizeAnew() public {
+        _grow(OPERATOR, 1);
+        _putInto(ICouncil.State.RESUMING);
+        vm.assertEq(_snapshot(AGENT).haltedSize, 1, "at the halt");
+        _grow(OPERATOR, 2);
+        _veto(dave, AGENT, 0);
+        vm.assertEq(_snapshot(AGENT).haltedSize, 2, "at the veto");
+    }
+
+    function test_Halt_ByAVetoAfterALapse_FixesTheLogsSize() public {
+        _grow(OPERATOR, 1);
+        _skip(LEASE + GRACE);
+        _resume(AGENT);
+        _veto(dave, AGENT, 0);
+        vm.assertEq(_snapshot(AGENT).haltedSize, 1, "halted size");
+    }
+
+    function test_Veto_OfAChange_LeavesTheHaltedSize() public {
+        _halt(AGENT);
+        _grow(OPERATOR, 1);
+        _setOperator(_word(NEW_OPERATOR));
+        _veto(dave, AGENT, _word(NEW_OPERATOR));
+        _assertState(AGENT, ICouncil.State.HALTED);
+        vm.assertEq(_snapshot(AGENT).haltedSize, 0, "halted size");
     }
 
     function test_Veto_OfTheSecondResume_TakesTwo_AndNeverMoreThanH() public {
@@ -280,11 +347,13 @@ contract VoteTest is CouncilTest {
         _veto(erin, AGENT, param);
         _assertState(AGENT, ICouncil.State.RUNNING);
         vm.assertEq(council.scheduledAt(AGENT, ICouncil.Action.SET_OPERATOR, param), 0, "scheduled");
-        _skip(DELAY);
-        vm.expectRevert(ICouncil.NotScheduled.selector);
-        council.finishOperator(AGENT, param);
-        _refused(dave, AGENT, ICouncil.Action.SET_OPERATOR, param, ICouncil.Refusal.ALREADY_DECIDED);
-        _refused(dave, AGENT, ICouncil.Action.VETO, param, ICouncil.Refusal.WRONG_STATE);
+        for (uint256 i; i < 2; ++i) {
+            _skip(i == 0 ? DELAY : 100 * WINDOW); // vetoed is vetoed, however long ago
+            vm.expectRevert(ICouncil.NotScheduled.selector);
+            council.finishOperator(AGENT, param);
+            _refused(dave, AGENT, ICouncil.Action.SET_OPERATOR, param, ICouncil.Refusal.ALREADY_DECIDED);
+            _refused(dave, AGENT, ICouncil.Action.VETO, param, ICouncil.Refusal.WRONG_STATE);
+        }
     }
 
     function test_Veto_OfAnOperatorChangeProposedAgain_TakesTwo() public {
@@ -555,32 +624,5 @@ contract VoteTest is CouncilTest {
     function testFuzz_Rotate_ElsewhereThanOnTheFleet_IsRefused(bytes32 param) public {
         _refused(alice, AGENT, ICouncil.Action.ROTATE, param, ICouncil.Refusal.WRONG_PARAM);
         _refused(alice, FLEET, ICouncil.Action.ROTATE, 0, ICouncil.Refusal.WRONG_PARAM);
-    }
-
-    /// @dev Grows the log of `operator`, empty or grown here before, to `size` with equal leaves.
-    function _grow(address operator, uint64 size) private {
-        (uint64 old,,) = council.headOf(operator);
-        (bytes32[] memory tops, bytes32[] memory ones) = (_tops(old), _ones(size - old));
-        vm.prank(operator);
-        council.extend(size, tops, ones);
-    }
-
-    function _tops(uint64 size) private pure returns (bytes32[] memory tops) {
-        if (size == 0) return new bytes32[](0);
-        bytes32 one = REASON;
-        bytes32 two = sha256(abi.encodePacked(hex"01", one, one));
-        bytes32 four = sha256(abi.encodePacked(hex"01", two, two));
-        uint256 i;
-        tops = new bytes32[]((size & 1) + ((size >> 1) & 1) + ((size >> 2) & 1));
-        if (size & 4 != 0) tops[i++] = four;
-        if (size & 2 != 0) tops[i++] = two;
-        if (size & 1 != 0) tops[i++] = one;
-    }
-
-    function _ones(uint256 count) private pure returns (bytes32[] memory list) {
-        list = new bytes32[](count);
-        for (uint256 i; i < count; ++i) {
-            list[i] = REASON;
-        }
     }
 }

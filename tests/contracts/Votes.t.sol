@@ -42,6 +42,7 @@ contract VotesTest is CouncilTest {
     function test_Votes_NeededAreThoseOfTheAction() public {
         _assertVotes(ICouncil.Action.HALT, 0, 0, H, 0);
         _assertVotes(ICouncil.Action.RESUME, 0, 0, R, 0);
+        _assertVotes(ICouncil.Action.RESUME, bytes32(uint256(1)), 0, R, 0);
         _assertVotes(ICouncil.Action.RETIRE, 0, 0, D, 0);
         _assertVotes(ICouncil.Action.PAUSE, 0, 0, 1, 0);
         _assertVotes(ICouncil.Action.VETO, 0, 0, 1, 0);

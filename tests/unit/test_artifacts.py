@@ -79,7 +79,8 @@ def test_artifact_storage_layout_is_the_documented_one(artifact: dict[str, Any])
     layout = artifact["storageLayout"]
     slots = {entry["label"]: int(entry["slot"]) for entry in layout["storage"]}
     assert slots["_agents"] == 2
-    assert (slots["_set"], slots["_signers"], slots["_indexOf"], slots["_heads"]) == (3, 4, 5, 7)
+    assert (slots["_set"], slots["_signers"], slots["_placeOf"]) == (3, 4, 5)
+    assert (slots["_tallies"], slots["_heads"], slots["_changeUntil"]) == (6, 7, 8)
     agent = next(kind for kind in layout["types"].values() if kind["label"].endswith(".Agent"))
     fields = {member["label"]: (int(member["slot"]), member["offset"]) for member in agent["members"]}
     assert fields["state"] == (0, 0)

@@ -230,7 +230,7 @@ contract CouncilHandler is CouncilTest {
         }
         if (what == ICouncil.Action.SET_OPERATOR) return _word(address(uint160(0xabc000 + _now() % 4096)));
         if (what >= ICouncil.Action.REGISTER) return _word(OPERATOR);
-        return 0;
+        return what == ICouncil.Action.RESUME ? _undoing(id) : bytes32(0);
     }
 
     function _propose(uint256 seed) private {
@@ -287,6 +287,7 @@ contract CouncilHandler is CouncilTest {
         ICouncil.Snapshot[] memory all = _all();
         for (uint256 i; i < 3; ++i) {
             _judgeReading(all[i]);
+            _judgeEpoch(before[i], all[i]);
             if (all[i].state != before[i].state) _judgeChange(before[i], all[i], logs);
             else if (all[i].pausedUntil > before[i].pausedUntil) _judgeEvent(all[i], logs, 0, 0);
             _judgeTallies(all[i]);
@@ -308,6 +309,17 @@ contract CouncilHandler is CouncilTest {
         _check(8, s.mayRun == both && council.mayRun(s.agent) == both, "may run, yet is not running");
     }
 
+    /// @dev 5: an epoch rises by one, when a resume is decided or the operator changes, and at no other agent's.
+    function _judgeEpoch(ICouncil.Snapshot memory a, ICouncil.Snapshot memory b) private {
+        bool moved = a.operator != b.operator && a.operator != address(0);
+        bool decided = b.state == ICouncil.State.RESUMING && a.state != ICouncil.State.RESUMING;
+        bool registered = a.state == ICouncil.State.NONE && b.state == ICouncil.State.RUNNING;
+        _check(5, b.epoch == a.epoch + (moved || decided || registered ? 1 : 0), "an epoch rose or stayed wrongly");
+        bool finished = called == council.finishOperator.selector && calledOn == b.agent;
+        _check(5, !moved || finished, "an operator changed by another call");
+        _check(5, !moved || b.state != ICouncil.State.RESUMING, "a resume outlived its operator");
+    }
+
     /// @dev 2, 10 and 12: a change within one second needs its votes, its delay, and its event.
     function _judgeChange(ICouncil.Snapshot memory a, ICouncil.Snapshot memory b, Vm.Log[] memory logs) private {
         ICouncil.State from = a.state;
@@ -325,24 +337,30 @@ contract CouncilHandler is CouncilTest {
             bool past = from == ICouncil.State.LAPSED && a.leaseUntil + GRACE <= _now();
             _check(12, from == ICouncil.State.HALTED || past, "a resume of what is not stopped for good");
             (readyAt[a.agent], readySet[a.agent]) = (_now() + DELAY, setBefore);
-            _judgeEvent(b, logs, _judgeQuorum(2, a, ICouncil.Action.RESUME, needBefore.resume), 2);
+            bytes32 param = bytes32(uint256(past ? 1 : 0));
+            _judgeEvent(b, logs, _judgeQuorum(2, a, ICouncil.Action.RESUME, param, needBefore.resume), 2);
         } else if (b.state == ICouncil.State.RETIRED) {
-            _judgeEvent(b, logs, _judgeQuorum(2, a, ICouncil.Action.RETIRE, needBefore.retire), 1);
+            _judgeEvent(b, logs, _judgeQuorum(2, a, ICouncil.Action.RETIRE, 0, needBefore.retire), 1);
         } else if (b.state == ICouncil.State.HALTED && _set() == setBefore) {
-            if (from == ICouncil.State.RESUMING && b.vetoes > a.vetoes) {
+            if (from == ICouncil.State.RESUMING && a.operator != b.operator) {
+                _judgeEvent(b, logs, 0, 0); // that it was scheduled, `FinishOperator.t.sol` sees to
+            } else if (from == ICouncil.State.RESUMING && b.vetoes > a.vetoes) {
                 uint256 needed = a.vetoes < needBefore.halt ? a.vetoes + 1 : needBefore.halt;
-                _judgeEvent(b, logs, _judgeQuorum(4, a, ICouncil.Action.VETO, needed), 3);
+                _judgeEvent(b, logs, _judgeQuorum(4, a, ICouncil.Action.VETO, 0, needed), 3);
             } else {
-                _judgeEvent(b, logs, _judgeQuorum(4, a, ICouncil.Action.HALT, needBefore.halt), 2);
+                _judgeEvent(b, logs, _judgeQuorum(4, a, ICouncil.Action.HALT, 0, needBefore.halt), 2);
             }
         }
     }
 
-    function _judgeQuorum(uint256 number, ICouncil.Snapshot memory a, ICouncil.Action what, uint256 needed)
-        private
-        returns (uint64 voters)
-    {
-        voters = _bitmap(_question(a.agent, what, 0, a.epoch, setBefore), signersBefore);
+    function _judgeQuorum(
+        uint256 number,
+        ICouncil.Snapshot memory a,
+        ICouncil.Action what,
+        bytes32 param,
+        uint256 needed
+    ) private returns (uint64 voters) {
+        voters = _bitmap(_question(a.agent, what, param, a.epoch, setBefore), signersBefore);
         _check(number, _count(voters) >= needed, "decided by too few");
     }
 
@@ -351,7 +369,8 @@ contract CouncilHandler is CouncilTest {
     function _judgeEvent(ICouncil.Snapshot memory b, Vm.Log[] memory logs, uint64 voters, uint256 votersAt) private {
         for (uint256 i; i < logs.length; ++i) {
             if (logs[i].topics[0] == ICouncil.Voted.selector || logs[i].topics[1] != b.agent) continue;
-            uint256 epochAt = logs[i].topics[0] == ICouncil.Vetoed.selector ? 1 : 0;
+            bytes32 kind = logs[i].topics[0];
+            uint256 epochAt = kind == ICouncil.Vetoed.selector || kind == ICouncil.OperatorChanged.selector ? 1 : 0;
             if (_wordAt(logs[i].data, epochAt) != b.epoch) continue;
             if (votersAt == 0) return;
             bool who = _wordAt(logs[i].data, votersAt) == voters;
@@ -363,10 +382,11 @@ contract CouncilHandler is CouncilTest {
     /// @dev 3 and 5: the votes that stand are the ones taken here, no more and no fewer; and enough of them halt.
     function _judgeTallies(ICouncil.Snapshot memory s) private {
         (address[] memory who, ICouncil.Thresholds memory need,, uint32 set) = council.council();
-        for (uint256 k = 1; k <= 3; ++k) {
-            ICouncil.Action what = ICouncil.Action(k);
-            uint64 expected = _bitmap(_question(s.agent, what, 0, s.epoch, set), who);
-            (uint8 count,, uint64 voters) = council.votes(s.agent, what, 0);
+        for (uint256 k = 1; k <= 4; ++k) {
+            ICouncil.Action what = ICouncil.Action(k == 4 ? uint256(ICouncil.Action.RESUME) : k);
+            bytes32 param = bytes32(uint256(k == 4 ? 1 : 0)); // 4: to undo a lapse
+            uint64 expected = _bitmap(_question(s.agent, what, param, s.epoch, set), who);
+            (uint8 count,, uint64 voters) = council.votes(s.agent, what, param);
             _check(5, voters == expected && count == _count(expected), "votes stand that nobody cast, or are lost");
             bool enough = what == ICouncil.Action.HALT && _count(expected) >= need.halt;
             bool off = s.state == ICouncil.State.HALTED || s.state == ICouncil.State.RETIRED;

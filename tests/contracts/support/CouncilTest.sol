@@ -128,9 +128,14 @@ abstract contract CouncilTest {
         _decide(H, agent, ICouncil.Action.HALT, 0);
     }
 
-    /// @dev R votes for a resume: RESUMING if it was HALTED.
+    /// @dev R votes for a resume: RESUMING if it was HALTED, or LAPSED past its grace.
     function _resume(bytes32 agent) internal {
-        _decide(R, agent, ICouncil.Action.RESUME, 0);
+        _decide(R, agent, ICouncil.Action.RESUME, _undoing(agent));
+    }
+
+    /// @dev The param of a RESUME: 1 undoes a lapse, 0 a halt.
+    function _undoing(bytes32 agent) internal view returns (bytes32) {
+        return bytes32(uint256(council.stateOf(agent) == ICouncil.State.LAPSED ? 1 : 0));
     }
 
     function _retire(bytes32 agent) internal {
@@ -296,6 +301,31 @@ abstract contract CouncilTest {
 
     function _assertState(bytes32 agent, ICouncil.State state) internal view {
         vm.assertEq(uint256(council.stateOf(agent)), uint256(state), "state");
+    }
+
+    // ---------------------------------------------------------------------------------------------------- the log
+
+    /// @dev Grows the log of `operator`, empty or grown here before to at most 7 entries, to `size` with equal leaves.
+    function _grow(address operator, uint64 size) internal {
+        (uint64 old,,) = council.headOf(operator);
+        bytes32[] memory ones = new bytes32[](size - old);
+        for (uint256 i; i < ones.length; ++i) {
+            ones[i] = REASON;
+        }
+        bytes32[] memory tops = _tops(old);
+        vm.prank(operator);
+        council.extend(size, tops, ones);
+    }
+
+    function _tops(uint64 size) private pure returns (bytes32[] memory tops) {
+        bytes32 one = REASON;
+        bytes32 two = sha256(abi.encodePacked(hex"01", one, one));
+        bytes32 four = sha256(abi.encodePacked(hex"01", two, two));
+        uint256 i;
+        tops = new bytes32[]((size & 1) + ((size >> 1) & 1) + ((size >> 2) & 1));
+        if (size & 4 != 0) tops[i++] = four;
+        if (size & 2 != 0) tops[i++] = two;
+        if (size & 1 != 0) tops[i++] = one;
     }
 
     // -------------------------------------------------------------------------------------------------- small things

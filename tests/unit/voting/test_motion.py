@@ -165,6 +165,13 @@ def test_the_default_param_is_the_arming_for_pauses_and_zero_for_all_else(action
     assert default_param(action, motion().state) == (7 if armed else 0).to_bytes(32, "big")
 
 
+def test_the_default_param_of_a_resume_says_whether_it_undoes_a_halt_or_a_lapse() -> None:
+    halted, lapsed = (replace(motion().state, state=state) for state in (State.HALTED, State.LAPSED))
+    assert default_param(Action.RESUME, halted) == bytes(32)
+    assert default_param(Action.RESUME, lapsed) == (1).to_bytes(32, "big")
+    assert default_param(Action.HALT, lapsed) == bytes(32)
+
+
 @pytest.mark.parametrize(("count", "decides"), [(0, False), (1, True), (2, True)])
 def test_a_vote_decides_when_it_is_the_last_one_needed(count: int, decides: bool) -> None:
     assert motion(count=count).decides is decides
