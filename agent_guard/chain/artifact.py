@@ -5,47 +5,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from web3 import Web3
-
-from agent_guard.types import Refusal
-
 
 @cache
 def council_artifact() -> dict[str, Any]:
     """ABI, bytecode and immutable references of `contracts/Council.sol`."""
     text = (files("agent_guard.chain") / "artifacts" / "Council.json").read_text()
     return dict(json.loads(text))
-
-
-@cache
-def council_errors() -> dict[str, dict[str, Any]]:
-    """The contract's custom errors by 4-byte selector, "0x" hex."""
-    errors = (item for item in council_artifact()["abi"] if item["type"] == "error")
-    return {_selector(item): item for item in errors}
-
-
-def explain_revert(data: object) -> str:
-    """A revert's data in words, such as `BallotRefused(index 0, WRONG_EPOCH)`."""
-    if not isinstance(data, str) or data[:10] not in council_errors():
-        return f"reverted ({str(data)[:80]})"
-    error = council_errors()[data[:10]]
-    types = [_canonical_type(item) for item in error["inputs"]]
-    values = Web3().codec.decode(types, bytes.fromhex(data[10:]))
-    words = [_word(item, value) for item, value in zip(error["inputs"], values, strict=True)]
-    return f"{error['name']}({', '.join(words)})"
-
-
-def _word(item: dict[str, Any], value: object) -> str:
-    if "Refusal" in item.get("internalType", "") and isinstance(value, int):
-        return Refusal(value).name
-    shown = "0x" + value.hex() if isinstance(value, bytes) else str(value)
-    return f"{item['name']} {shown}"
-
-
-def _selector(error: dict[str, Any]) -> str:
-    signature = f"{error['name']}({','.join(_canonical_type(item) for item in error['inputs'])})"
-    return "0x" + Web3.keccak(text=signature)[:4].hex()
-
-
-def _canonical_type(item: dict[str, Any]) -> str:
-    return str(item["type"])

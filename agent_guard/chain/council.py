@@ -9,13 +9,12 @@ from typing import Any
 from eth_typing import Hash32
 from web3.exceptions import ContractLogicError
 
-from agent_guard.chain.artifact import council_artifact, explain_revert
+from agent_guard.chain.artifact import council_artifact
 from agent_guard.chain.endpoint import Endpoint
 from agent_guard.errors import GuardError
 from agent_guard.types import (
     Action,
     AgentState,
-    Ballot,
     Block,
     Council,
     Head,
@@ -44,7 +43,7 @@ class CouncilContract:
         except ContractLogicError as error:
             raise GuardError(
                 "AG203",
-                f"{name}() of {self.address} {explain_revert(error.data)}. Nothing was read.",
+                f"{name}() of {self.address} reverted, as no view of a council does. Nothing was read.",
                 "Check the record with: agent-guard deployment check",
             ) from error
 
@@ -71,29 +70,6 @@ class CouncilContract:
 
     def head(self, operator: str, block: Block) -> Head:
         return Head(*self.call("headOf", operator, block=block))
-
-    def rotation_param(
-        self, signers: Sequence[str], thresholds: Thresholds, salt: bytes, block: Block
-    ) -> bytes:
-        values = (thresholds.halt, thresholds.resume, thresholds.retire)
-        return bytes(self.call("rotationParam", list(signers), values, salt, block=block))
-
-    def digest(self, ballot: Ballot, block: Block) -> bytes:
-        return bytes(self.call("ballotDigest", ballot_tuple(ballot), block=block))
-
-
-def ballot_tuple(ballot: Ballot) -> tuple[object, ...]:
-    """A ballot in the contract's order of fields."""
-    return (
-        ballot.agent,
-        int(ballot.action),
-        ballot.param,
-        ballot.epoch,
-        ballot.set_version,
-        ballot.signer,
-        ballot.deadline,
-        ballot.reason,
-    )
 
 
 def _to_agent_state(row: Sequence[Any]) -> AgentState:

@@ -14,8 +14,8 @@ from web3.contract.contract import ContractConstructor, ContractFunction
 from web3.exceptions import ContractLogicError, TimeExhausted, Web3RPCError
 from web3.types import TxParams, TxReceipt
 
-from agent_guard.chain.artifact import explain_revert
 from agent_guard.chain.endpoint import Endpoint
+from agent_guard.chain.reverts import explain_revert
 from agent_guard.errors import GuardError
 
 

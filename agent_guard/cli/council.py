@@ -77,7 +77,10 @@ def rotate(
     resume: Annotated[int, typer.Option("--resume", metavar="R", help="Votes to resume and to configure.")],
     retire: Annotated[int, typer.Option("--retire", metavar="D", help="Votes to retire for ever.")],
     salt: Annotated[
-        int, typer.Option("--salt", help="Another number proposes the same set again after a veto.")
+        int,
+        typer.Option(
+            "--salt", min=0, max=2**63 - 1, help="Another number proposes the same set again after a veto."
+        ),
     ] = 0,
     reason: Reason = "",
     account: Account = None,
@@ -108,8 +111,8 @@ def rotate(
         Thresholds(halt, resume, retire),
     )
     refuse_set(signers, thresholds)
-    block, word = connection.endpoint.block(), salt.to_bytes(32, "big")
-    param = connection.contract.rotation_param(signers, thresholds, word, block)
+    word = salt.to_bytes(32, "big")
+    param = connection.voting().rotation_param(signers, thresholds, word)
     motion = connection.voting().motion(Action.ROTATE, None, param)
     out.narrate(f"New set: {', '.join(signers)}; {halt} halt, {resume} resume, {retire} retire.")
     ready_at = connection.contract.scheduled_at(motion.agent, motion.action, param, motion.block)

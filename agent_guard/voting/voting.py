@@ -14,8 +14,8 @@ from web3.logs import DISCARD
 from web3.types import TxReceipt
 
 from agent_guard import typed_data
-from agent_guard.chain.artifact import explain_revert
-from agent_guard.chain.council import CouncilContract, ballot_tuple
+from agent_guard.chain.council import CouncilContract
+from agent_guard.chain.reverts import explain_revert
 from agent_guard.chain.sender import Sender
 from agent_guard.errors import GuardError
 from agent_guard.typed_data import SignedBallot
@@ -57,6 +57,12 @@ class Voting:
         count, needed, voters = self.contract.votes(agent, action, chosen, block)
         council = self.contract.council(block)
         return Motion(action, name or FLEET_NAME, state, chosen, council, count, needed, voters, block)
+
+    def rotation_param(self, signers: Sequence[str], thresholds: Thresholds, salt: bytes) -> bytes:
+        """The `param` of a vote to rotate."""
+        limits = (thresholds.halt, thresholds.resume, thresholds.retire)
+        block = self.contract.endpoint.block()
+        return bytes(self.contract.call("rotationParam", list(signers), limits, salt, block=block))
 
     def cast(self, motion: Motion, sender: Sender, reason: str) -> TxReceipt:
         """Votes with a transaction of the signer's own. Raises what `motion.refuse` and `Sender.send` raise."""
@@ -108,7 +114,7 @@ class Voting:
         if problems and (not all_halt or len(problems) == len(ballots)):
             raise _not_counting(problems)
         call = self.contract.contract.functions.submit(
-            [ballot_tuple(signed.ballot) for signed in ballots], [signed.signature for signed in ballots]
+            [_ballot_tuple(signed.ballot) for signed in ballots], [signed.signature for signed in ballots]
         )
         receipt = sender.send(call, "submit the ballots")
         events = self.contract.contract.events.BallotSkipped().process_receipt(receipt, errors=DISCARD)
@@ -166,10 +172,10 @@ class Voting:
         """What the contract itself says of this one ballot, asked without sending."""
         if signed.ballot.action is Action.HALT:
             # A lone halt ballot never reverts: whether it counted is what the call returns.
-            call = ([ballot_tuple(signed.ballot)], [signed.signature])
+            call = ([_ballot_tuple(signed.ballot)], [signed.signature])
             accepted = self.contract.call("submit", *call, block=block)
             return None if accepted else "the contract skips it: a bad signature, or the vote stands already"
-        function = self.contract.contract.functions.submit([ballot_tuple(signed.ballot)], [signed.signature])
+        function = self.contract.contract.functions.submit([_ballot_tuple(signed.ballot)], [signed.signature])
         try:
             with self.contract.endpoint.calling("ask the council about a ballot"):
                 function.call(block_identifier=block.number)
@@ -183,4 +189,18 @@ def _not_counting(problems: dict[int, str]) -> GuardError:
         "AG313",
         "Nothing was sent, for the contract would refuse: " + "; ".join(problems.values()) + ".",
         "Leave these ballots out, or have them signed anew (vote ... --sign-only).",
+    )
+
+
+def _ballot_tuple(ballot: Ballot) -> tuple[object, ...]:
+    """A ballot in the contract's order of fields."""
+    return (
+        ballot.agent,
+        int(ballot.action),
+        ballot.param,
+        ballot.epoch,
+        ballot.set_version,
+        ballot.signer,
+        ballot.deadline,
+        ballot.reason,
     )
