@@ -28,10 +28,10 @@ import {Tally} from "./libraries/Tally.sol";
 /// - Every address has one log, its own, that it alone extends; the contract itself checks that it only grows.
 ///
 /// Trust assumptions
-/// - One signer can stop an agent for PAUSE once per epoch, set and arming, can veto first, and can renew a lease; it
-///   can start nothing that was halted. H signers can halt. R can register, and can resume or change operators and
-///   signers after RESUME_DELAY, in public, while fewer can veto. D can retire. Fewer than H who are all that is honest
-///   can only delay R.
+/// - One signer can stop an agent, and the fleet, for PAUSE once per epoch, set and arming of each, can veto first, and
+///   can renew a lease; it can start nothing that was halted. H signers can halt. R can register, and can resume or
+///   change operators and signers after RESUME_DELAY, in public, while fewer can veto. D can retire. Fewer than H who
+///   are all that is honest can only delay R.
 /// - Signers with code (ERC-1271) are asked without the right to write, with capped gas, and can only fail themselves.
 /// - An operator can spoil its own log's future (stop it, extend it by lies), never its past.
 /// - Block producers can delay a halt as they can any transaction, and can shift `block.timestamp` by seconds.

@@ -64,7 +64,7 @@ abstract contract CouncilState is ICouncil, EIP712 {
     mapping(address signer => uint256) internal _placeOf; // from 1; 0: not a signer
     mapping(bytes32 question => uint256[11]) internal _tallies; // see Tally
     mapping(address operator => Head) internal _heads;
-    mapping(bytes32 question => uint40) internal _changeUntil; // until when a scheduled change may be finished, or VETOED
+    mapping(bytes32 question => uint40) internal _changeUntil; // until when it may be finished, or VETOED
 
     constructor(Timing memory timing) EIP712("agent_guard Council", "1") {
         bool bounded = _within(timing.pause, 1 seconds, 7 days) && _within(timing.resumeDelay, 1 seconds, 30 days)

@@ -108,8 +108,8 @@ interface ICouncil {
     /// @param haltVotes votes to halt that count now, in this epoch and set
     /// @param resumeVotes votes to resume that count now: with param 1 if it is LAPSED, else with param 0
     /// @param size,root,anchoredAt head of the operator's log; root of size 0 is SHA-256 of nothing, anchoredAt then 0
-    /// @param haltedSize size of its operator's log when the agent last became HALTED: by votes, by a veto, or by a change
-    /// of operator in mid-resume (then the former operator's). After a rotation in mid-resume it is what it was before
+    /// @param haltedSize size of its operator's log when the agent last became HALTED: by votes, by a veto, or by a
+    /// change of operator in mid-resume (then the former operator's). After a rotation in mid-resume it is what it was
     struct Snapshot {
         bytes32 agent;
         State state;
@@ -199,13 +199,14 @@ interface ICouncil {
     /// @notice Puts a RESUMING agent (or fleet) back to RUNNING once its delay is over. Anyone may call.
     function finishResume(bytes32 agent) external;
 
-    /// @notice Puts a scheduled operator change into force once its delay is over, and before `ballotWindow` after that.
-    /// Anyone may call. Raises the agent's epoch: its open votes, used pauses, scheduled changes and pending resume are
-    /// void (RESUMING becomes HALTED). No other agent's are, nor the fleet's.
+    /// @notice Puts a scheduled operator change into force once its delay is over, and before `ballotWindow` after
+    /// that. Anyone may call. Raises the agent's epoch: its open votes, used pauses, scheduled changes and pending
+    /// resume are void (RESUMING becomes HALTED). No other agent's are, nor the fleet's.
     function finishOperator(bytes32 agent, bytes32 param) external;
 
-    /// @notice Puts a scheduled rotation into force once its delay is over, and before `ballotWindow` after that. Anyone
-    /// may call. Raises `setVersion`: the open votes, used pauses, scheduled changes and pending resumes of all are void.
+    /// @notice Puts a scheduled rotation into force once its delay is over, and before `ballotWindow` after that.
+    /// Anyone may call. Raises `setVersion`: open votes, used pauses, scheduled changes and pending resumes of all are
+    /// void.
     function finishRotation(address[] calldata signers, Thresholds calldata thresholds, bytes32 salt) external;
 
     /// @notice A signer renews an agent's lease; also within the grace after a lapse. Never lifts a pause or a halt.
@@ -242,8 +243,8 @@ interface ICouncil {
         view
         returns (uint8 count, uint8 needed, uint64 voters);
 
-    /// @notice From when on a scheduled change may be finished; 0 if none is scheduled, or if it was not finished in time
-    /// (`ballotWindow` after `readyAt`), whereupon the same may be proposed again.
+    /// @notice From when on a scheduled change may be finished; 0 if none is scheduled, or if it was not finished in
+    /// time (`ballotWindow` after `readyAt`), whereupon the same may be proposed again.
     function scheduledAt(bytes32 agent, Action action, bytes32 param) external view returns (uint40 readyAt);
 
     /// @notice The head of an operator's log.

@@ -22,8 +22,8 @@ library Ballots {
         }
     }
 
-    /// @notice What is asked, whoever answers: keccak256(abi.encode(agent, action, param, epoch, setVersion)). A new epoch
-    /// of the agent, or a new set, makes it another question.
+    /// @notice What is asked, whoever answers: keccak256(abi.encode(agent, action, param, epoch, setVersion)). A new
+    /// epoch of the agent, or a new set, makes it another question.
     function question(ICouncil.Ballot memory ballot) internal pure returns (bytes32 hash) {
         assembly ("memory-safe") {
             hash := keccak256(ballot, 160)
