@@ -30,7 +30,7 @@ from agent_guard.session.events import Step
 from agent_guard.session.pulse import Pulse
 from agent_guard.session.telling import Teller
 from agent_guard.session.voice import Voice
-from agent_guard.types import FLEET, Decision, Standing, Verdict
+from agent_guard.types import FLEET, Decision, Standing
 
 logger = logging.getLogger(__name__)
 
@@ -144,15 +144,11 @@ class Session:
         while not over.wait(TICK):
             try:
                 if self._stop_asked.is_set():
-                    supervisor.apply(self._stopped_here())
+                    self._parts.watcher.condemn(self._parts.agent, STOPPED_BY_HAND)
                 elif overdue := self._parts.watcher.overdue(self._parts.agent):
                     supervisor.apply(overdue)
             except Exception as error:  # noqa: BLE001 - tried again at the next tick: nothing may end this thread
                 logger.error("could not stop the agent (%s: %s); trying again", type(error).__name__, error)
-
-    def _stopped_here(self) -> Standing:
-        before = self._standing()
-        return Standing(before.agent, Verdict(Decision.HALT, STOPPED_BY_HAND), before.block, before.state)
 
     def _standing(self) -> Standing:
         return self._parts.watcher.standing(self._parts.agent)

@@ -313,6 +313,18 @@ def test_attaching_carries_out_the_present_standing(watch: Callable[..., Watcher
     assert [standing.verdict.decision for standing in applied] == [Decision.FREEZE]
 
 
+def test_who_is_condemned_from_outside_is_seen_halted_before_the_kill_and_stays_so(
+    watch: Callable[..., Watcher], chain: Chain
+) -> None:
+    watcher, seen_during_kill = watch(), list[Decision]()
+    watcher.look()
+    watcher.attach("alice", lambda _: seen_during_kill.append(watcher.standing("alice").verdict.decision))
+    watcher.condemn("alice", "the guard was stopped")
+    assert seen_during_kill == [Decision.RUN, Decision.HALT]
+    watcher.look()  # the chain still says that it may run
+    assert watcher.standing("alice").verdict.reason == "the guard was stopped"
+
+
 # --- with the real chain view ----------------------------------------------------------------------------------------
 
 

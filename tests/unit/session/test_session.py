@@ -120,7 +120,8 @@ class World:
             agent="alice", agent_id=b"a" * 32, contract=cast(Any, None), deploy_block=5,
             watcher=cast(Any, SimpleNamespace(
                 standing=self.standing, attach=self.attach, start=thread.start,
-                overdue=lambda agent: self.overdue, stop=lambda: deed("stop watching"),
+                overdue=lambda agent: self.overdue,
+                condemn=lambda agent, reason: self.say(Decision.HALT, reason), stop=lambda: deed("stop watching"),
             )),
             subscription=cast(Any, SimpleNamespace(start=lambda: None)),
             recorder=cast(Any, self),
