@@ -88,6 +88,10 @@ class Anchor:
         self._failed: GuardError | None = None
         self._thread = threading.Thread(target=self._run, name="anchor", daemon=True)
 
+    def check(self) -> None:
+        """Reads where the chain stands, before `start`. Raises AG530 if this log does not go on from there, AG201."""
+        self._sync(self._chain.head())
+
     def start(self) -> None:
         """Starts the loop, which first reads where the chain stands."""
         self._thread.start()

@@ -218,6 +218,6 @@ class Recorder:
 def _refusing(why: str) -> GuardError:
     return GuardError(
         "AG521",
-        f"Nothing more is recorded: {why}.",
+        f"Nothing more is recorded: {why.rstrip('.')}.",
         "Put right what the message names, then start the guard again.",
     )

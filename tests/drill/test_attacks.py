@@ -345,3 +345,50 @@ def test_home_in_which_another_user_stands_already_is_refused(drill):
     error = drill.cli.fails("AG104", 1, *command, AGENT_GUARD_HOME=str(shared))
 
     assert "another user" in error["message"]
+
+
+def test_log_that_does_not_go_on_from_its_head_on_chain_starts_nothing(drill, guard):
+    assert guard(drill, "sys.exit(0)").code() == 0
+
+    # A new machine, a lost home: the same key, an empty log.
+    command = ("run", "indexer", "--account", "operator", "--", "true")
+    error = drill.cli.fails("AG530", 5, *command, AGENT_GUARD_HOME=str(drill.folder / "elsewhere"))
+
+    assert "not a prefix of this log of 0 entries" in error["message"]
+    assert drill.cli.ask("audit", "indexer")["result"] == "VERIFIED"
+
+
+# --------------------------------------------------------------------------------------------------- floods
+
+FLOOD_OF_BODIES = """
+import os, socket, threading, time
+body = b'{"tool": "x", "arguments": {"a": [' + b"[1]," * 200_000 + b"]}"
+head = b"POST /v1/actions HTTP/1.1\\r\\nhost: g\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n"
+def work():
+    while True:
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(os.environ["AGENT_GUARD_SOCKET"])
+                connection.sendall(head % len(body) + body)
+                connection.recv(65536)
+        except OSError:
+            time.sleep(0.001)
+for _ in range(40):
+    threading.Thread(target=work, daemon=True).start()
+beat()
+"""
+
+
+def test_flood_of_large_bodies_delays_no_kill_for_long(drill, guard):
+    run = guard(drill, FLOOD_OF_BODIES)
+    time.sleep(3)
+
+    voted = time.time_ns() // 1_000_000
+    drill.vote("halt", "indexer", "signer1", "signer2")
+    dead = run.event("dead")["stages_ms"]["dead"]
+
+    # Without a flood it takes 50 ms here, with it about 700.
+    assert dead - voted < 3_000
+    assert run.alive() == []
+    assert run.code(40) == 8
+    assert drill.cli.ask("audit", "indexer")["result"] == "VERIFIED"
