@@ -262,7 +262,7 @@ abstract contract CouncilTest {
         if (ballot.action == uint8(ICouncil.Action.HALT)) {
             vm.expectEmit(address(council));
             emit ICouncil.BallotSkipped(0, ballot.signer, why);
-            vm.assertEq(council.submit(ballots, signatures), 0, "skipped, yet accepted");
+            vm.assertEq(council.submit(ballots, signatures), 0, "passed over, yet accepted");
         } else {
             vm.expectRevert(abi.encodeWithSelector(ICouncil.BallotRefused.selector, 0, why));
             council.submit(ballots, signatures);

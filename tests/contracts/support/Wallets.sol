@@ -49,6 +49,14 @@ contract RevertingWallet {
     }
 }
 
+/// @notice Accepts anything, but says no when it gets less than 145,000 gas, as a wallet does that catches its own
+/// failures.
+contract ThirstyWallet {
+    function isValidSignature(bytes32, bytes calldata) external view returns (bytes4) {
+        return gasleft() < 145_000 ? bytes4(0xffffffff) : bytes4(0x1626ba7e);
+    }
+}
+
 /// @notice Burns all the gas it gets.
 contract GasEatingWallet {
     fallback() external {
