@@ -5,9 +5,9 @@ that refers to it) was never allowed. What it can't prove: a guard that names an
 that stand the anchors' times.
 """
 
-from agent_guard.audit.facts import ChainFacts, Event
+from agent_guard.audit.facts import ChainFacts
 from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
-from agent_guard.audit.stops import latest_halt, missing_history, pauses, stops
+from agent_guard.audit.stops import NEVER, latest_halt, missing_history, pauses, stops
 from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
 from agent_guard.types import Block
@@ -30,6 +30,7 @@ class Obedience:
         self._blocks: dict[int, Block | None] = {}
         self._unread: str | None = None
         self._started: Entry | None = None
+        self._outlived: str | None = None
         self._answer: Death | None = None
         self._last_death: Death | None = None
 
@@ -66,6 +67,7 @@ class Obedience:
             missing_history(self._chain.history, self._chain.state)
             or self._unread
             or unclear
+            or self._outlived
             or self._undead()
         )
         if doubt is not None:
@@ -125,6 +127,7 @@ class Obedience:
 
     def _follow_life(self, entry: Entry) -> None:
         if entry.kind is Kind.START:
+            self._outlived = self._outlived or self._undead(entry)
             self._started = entry
         elif entry.kind in (Kind.EXIT, Kind.DEATH):
             self._started = None
@@ -141,19 +144,23 @@ class Obedience:
         own = self._halt.agent == entry.agent and entry.meta.get("epoch") == self._halt.epoch
         return saw or own
 
-    def _undead(self) -> str | None:
-        """A stopped agent that started and of which no end is on record."""
+    def _undead(self, until: Entry | None = None) -> str | None:
+        """Whether the life that is open was stopped by the council (before the start `until`), and no end is on record.
+
+        A resume does not make up for it: that the agent may run again does not show that it had died.
+        """
         started = self._started
-        if self._halt is None or started is None or started.block is None:
+        if started is None or started.block is None:
             return None
-        halted = self._halt.block.number
-        resumed = any(
-            happening.event is Event.RESUMED and happening.block.number >= halted
-            for happening in self._chain.history
+        end = until.block.number if until and until.block else NEVER
+        survived = [stop for stop in self._stops if started.block.number < stop.start < end]
+        if not survived:
+            return None
+        stop = min(survived, key=lambda stop: stop.start)
+        return (
+            f"the council stopped it in block {stop.start}, and the log holds no death receipt for the life that"
+            f" began with entry {started.index}"
         )
-        if resumed or started.block.number >= halted:
-            return None
-        return f"the council stopped it in block {halted}, and the log holds no death receipt"
 
     def _praise(self) -> str:
         if self._halt is None:

@@ -517,11 +517,29 @@ def test_pause_that_the_guard_reads_to_its_end_is_over_for_it(honest: Any) -> No
     assert honest.audit().obedience.result is V
 
 
-def test_agent_started_before_a_halt_that_was_lifted_is_not_missing_a_death(honest: Any) -> None:
+@pytest.mark.parametrize("started_again", [False, True])
+def test_resume_does_not_make_up_for_a_death_that_is_not_on_record(honest: Any, started_again: bool) -> None:
+    """A guard that was itself killed, or did not obey: either way nothing shows that the agent had died."""
     halt(honest)
     honest.now += 1
     honest.happens(Event.RESUMED, epoch=2)
     honest.state = State.RUNNING
+    if started_again:
+        honest.record("start", {})
+    honest.record("intent", {})
+    honest.anchor()
+    found = honest.audit()
+    assert (found.result, found.obedience.result) == (I, I)
+    assert "no death receipt" in found.obedience.detail
+
+
+def test_life_that_ended_before_the_halt_and_one_after_the_resume_are_missing_nothing(honest: Any) -> None:
+    honest.record("exit", {"code": 0})
+    halt(honest)
+    honest.now += 1
+    honest.happens(Event.RESUMED, epoch=2)
+    honest.state = State.RUNNING
+    honest.record("start", {})
     honest.record("intent", {})
     honest.anchor()
     assert honest.audit().obedience.result is V
