@@ -129,12 +129,6 @@ class Reader:
             self._one(f"{_CHECKPOINT} WHERE size <= ? ORDER BY size DESC LIMIT 1", size), self.path
         )
 
-    def checkpoint_at_least(self, size: int) -> SavedCheckpoint | None:
-        """The oldest anchored head of no fewer than `size` entries."""
-        return _to_checkpoint(
-            self._one(f"{_CHECKPOINT} WHERE size >= ? ORDER BY size LIMIT 1", size), self.path
-        )
-
     def _one(self, query: str, *values: object) -> Any:
         with translated(self.path, "read the log"):
             return self._connection.execute(query, values).fetchone()

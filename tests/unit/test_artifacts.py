@@ -1,6 +1,6 @@
 """The shipped artifact is what the sources, settings and pinned compiler give, and offers all that ICouncil promises.
 
-Trusts ``node_modules``; opens no socket. Skipped where the pinned compiler is not installed (``npm ci``).
+Trusts ``node_modules``; opens no socket. Skipped where the pinned compiler is not installed (``make install``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SOLC = ROOT / "scripts" / "solc.js"
 
 pytestmark = [
     pytest.mark.unit,
-    pytest.mark.skipif(not (ROOT / "node_modules" / "solc").exists(), reason="needs npm ci"),
+    pytest.mark.skipif(not (ROOT / "node_modules" / "solc").exists(), reason="needs make install"),
 ]
 
 

@@ -123,9 +123,8 @@ def test_checkpoint_saved_again_keeps_its_root_and_takes_the_new_transaction(sto
         store.save_checkpoint(replace(first, root=b"x" * 32))
     with store.reader() as reader:
         assert reader.checkpoint_at_most(5) == replace(first, tx="0x2")
-        assert reader.checkpoint_at_least(1) == replace(first, tx="0x2")
+        assert reader.checkpoint_at_most(first.size) == replace(first, tx="0x2")
         assert reader.checkpoint_at_most(2) is None
-        assert reader.checkpoint_at_least(4) is None
 
 
 def test_database_is_for_its_owner_only(store: Store, path: Path, row: MakeRow) -> None:
