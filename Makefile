@@ -55,7 +55,7 @@ compile: install  ## compile the contracts into the package's artifacts
 	python scripts/compile.py
 
 lock:  ## lock the Python dependencies anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev --extra drill pyproject.toml -o requirements.lock
 
 clean:  ## remove what the others made
 	rm -rf $(VENV) node_modules out cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
