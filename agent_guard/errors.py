@@ -140,6 +140,12 @@ CATALOGUE: dict[str, Explanation] = {
         "The port is in use",
         "Another program listens on the port that was asked for. Nothing was started.",
     ),
+    "AG209": Explanation(
+        Kind.NO_QUORUM,
+        "No quorum of endpoints",
+        "Several RPC endpoints are named, and fewer of them than the setting `quorum` gave the same answer. What one"
+        " node says alone is not taken for true. Nothing was sent.",
+    ),
     "AG301": Explanation(
         Kind.PERMISSION,
         "No such key",
@@ -196,6 +202,18 @@ CATALOGUE: dict[str, Explanation] = {
         "The ballot file can't be read",
         "It is not a file written by `vote ... --sign-only`, or was changed since.",
     ),
+    "AG315": Explanation(
+        Kind.USAGE,
+        "The guard does not take the ballot",
+        "A guard takes signed halt ballots of the present signers, for its own council and the agent's present epoch,"
+        " once each. What it does not take changes nothing; it is recorded.",
+    ),
+    "AG316": Explanation(
+        Kind.FAILURE,
+        "A ballot is not on chain",
+        "The guard acted on the ballot, but its relaying to the chain did not go through before the guard ended. The"
+        " kept halt holds on that host; elsewhere nobody knows of the vote.",
+    ),
     "AG401": Explanation(
         Kind.FAILURE,
         "A program that the container needs is missing",
@@ -243,6 +261,12 @@ CATALOGUE: dict[str, Explanation] = {
         "Not every process of the agent stopped within the limit. The agent must be taken as running; a kill does"
         " not depend on freezing.",
     ),
+    "AG409": Explanation(
+        Kind.FAILURE,
+        "Nothing watches the guard",
+        "Beside every guard runs a small process that kills the agents if the guard is gone or stands still. It could"
+        " not be started, or does not answer. A guard that nobody watches holds no agent.",
+    ),
     "AG420": Explanation(
         Kind.PERMISSION,
         "Not this agent's operator",
@@ -254,6 +278,17 @@ CATALOGUE: dict[str, Explanation] = {
         "The agent may not run",
         "The council says so, or the guard could not learn from a fresh block that it may: what is not known is treated"
         " as stop. Nothing was started.",
+    ),
+    "AG422": Explanation(
+        Kind.FAILURE,
+        "A kept halt can't be read",
+        "The guard keeps on its disk that it saw an agent halted, so that neither a restart nor a reorganised chain"
+        " lets it run again. That file is damaged, and damage is no permission. Nothing was started.",
+    ),
+    "AG423": Explanation(
+        Kind.FAILURE,
+        "A halt can't be kept",
+        "The guard saw a halt and killed the agent, but could not write it down. Only this process knows of it.",
     ),
     "AG510": Explanation(
         Kind.FAILURE,

@@ -8,9 +8,9 @@ secret is always a path to a file (`*_FILE`), never the secret.
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from agent_guard.errors import GuardError
 
@@ -28,6 +28,7 @@ def _comma_separated(value: object) -> object:
 
 
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
+Grace = Annotated[float, Field(ge=0, le=86_400)]
 Urls = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 
 
@@ -41,7 +42,9 @@ class Settings(BaseModel):
     home: Path = Path("~/.local/share/agent-guard")
 
     rpc_url: Urls = (DEVNET_RPC,)
-    ws_url: str | None = None
+    ws_url: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
+    quorum: Annotated[int, Field(ge=1)] | None = None
+    state_proofs: Literal["auto", "require", "off"] = "auto"
     rpc_timeout: Seconds = 3.0
     tx_timeout: Seconds = 60.0
 
@@ -50,6 +53,9 @@ class Settings(BaseModel):
     unknown_grace: Seconds = 60.0
     freeze_on_vote: bool = True
     vote_freeze: Seconds = 120.0
+    grace: Grace = 0.0
+    halt_grace: Grace = 0.0
+    hang_limit: Annotated[float, Field(ge=1, le=86_400)] = 10.0
 
     sandbox: Literal["auto", "none"] = "auto"
     net: Literal["none", "host"] = "none"
@@ -63,6 +69,21 @@ class Settings(BaseModel):
     anchor_age: Seconds = 10.0
     max_unanchored_entries: Annotated[int, Field(ge=1)] = 10_000
     max_unanchored_age: Seconds = 600.0
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.quorum is not None and self.quorum > len(self.rpc_url):
+            raise ValueError(f"quorum is {self.quorum}, and rpc_url names {len(self.rpc_url)}")
+        if self.ws_url and len(self.ws_url) != len(self.rpc_url):
+            raise ValueError(
+                f"ws_url names {len(self.ws_url)} and rpc_url {len(self.rpc_url)}: they go in pairs"
+            )
+        return self
+
+    @property
+    def needed_endpoints(self) -> int:
+        """How many endpoints must agree: `quorum`, else more than half of them."""
+        return self.quorum or len(self.rpc_url) // 2 + 1
 
     @property
     def record_path(self) -> Path:

@@ -141,17 +141,45 @@ class Ballot:
     reason: bytes
 
 
+class Scope(Enum):
+    """Which block an endpoint was asked about."""
+
+    LATEST = "latest"
+    """Its own newest."""
+    PINNED = "pinned"
+    """One that another endpoint had named, by its hash."""
+    FINALIZED = "finalized"
+    """Its own newest finalised one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """What one endpoint said at one block of all the agents it was asked for, by id.
 
-    `read_at` is the reader's monotonic clock, in seconds, when the answer was complete.
+    `read_at` is the reader's monotonic clock, in seconds, when the answer was complete. `proven` are the ids whose
+    state a proof showed under this block's hash; `refuted` those for which the endpoint's last proof showed another.
+    `council` is the signer set that the endpoint reported last, None if never.
     """
 
     endpoint: str
     block: Block
     states: Mapping[bytes, AgentState]
     read_at: float
+    scope: Scope = Scope.LATEST
+    proven: frozenset[bytes] = frozenset()
+    refuted: frozenset[bytes] = frozenset()
+    council: Council | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """That an endpoint gave no usable answer, and why not."""
+
+    endpoint: str
+    why: str
+
+
+Word = Sighting | Silence
 
 
 class Decision(Enum):
@@ -164,25 +192,44 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A decision and, in words a person can read, why."""
+    """A decision and, in words a person can read, why.
+
+    `stopping`: it was planned, and takes force when its grace is over; until then the agent may save its work, and no
+    new action begins.
+    """
 
     decision: Decision
     reason: str
+    stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many of all endpoints vouch for the standing, how many must, and what each of the others says instead."""
+
+    agree: int
+    needed: int
+    total: int
+    dissent: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where one agent stands at this moment: the latest verdict and what it rests on.
 
-    `block` and `state` are of the latest reading of the chain, None before the first. `stopping` says that a planned
-    stop was announced and its grace runs: work may be saved, no new action begins.
+    `block` and `state` are those on which a quorum agrees, else of the newest reading, None before the first.
     """
 
     agent: str
     verdict: Verdict
     block: Block | None
     state: AgentState | None
-    stopping: bool = False
+    endpoints: Agreement | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a planned stop was announced and its grace runs."""
+        return self.verdict.stopping
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ The endpoints read the request themselves, so that nothing is parsed before it i
 OpenAPI description all the same.
 """
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_guard import __version__
 from agent_guard.api import failures, models
@@ -47,19 +48,19 @@ UNKNOWN: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(gate: Gate) -> FastAPI:
-    """The application for one agent's gate."""
+def create_app() -> FastAPI:
+    """The application for any agent: `door` says whose gate it asks."""
     app = FastAPI(
         title="agent-guard", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None
     )
     failures.install(app)
-    _add_actions(app, gate)
-    _add_states(app, gate)
+    _add_actions(app)
+    _add_states(app)
     _describe_nested(app, models.ProposedBatch)
     return app
 
 
-def _add_actions(app: FastAPI, gate: Gate) -> None:
+def _add_actions(app: FastAPI) -> None:
     @app.post(
         "/v1/actions",
         summary="Ask to act",
@@ -69,8 +70,8 @@ def _add_actions(app: FastAPI, gate: Gate) -> None:
         openapi_extra=_body_of(models.ProposedAction),
     )
     async def propose(request: Request) -> JSONResponse:
-        action = await _parsed(gate, request, models.ProposedAction)
-        return JSONResponse(_decided(await gate.decide(_proposal(action))))
+        action = await _parsed(request, models.ProposedAction)
+        return JSONResponse(_decided(await _gate(request).decide(_proposal(action))))
 
     @app.post(
         "/v1/actions/batch",
@@ -81,8 +82,8 @@ def _add_actions(app: FastAPI, gate: Gate) -> None:
         openapi_extra=_body_of(models.ProposedBatch),
     )
     async def propose_batch(request: Request) -> JSONResponse:
-        batch = await _parsed(gate, request, models.ProposedBatch)
-        results = await gate.batch([_proposal(action) for action in batch.actions])
+        batch = await _parsed(request, models.ProposedBatch)
+        results = await _gate(request).batch([_proposal(action) for action in batch.actions])
         return JSONResponse({"results": [_decided_or_refused(result) for result in results]})
 
     @app.post(
@@ -94,7 +95,8 @@ def _add_actions(app: FastAPI, gate: Gate) -> None:
         openapi_extra=_body_of(models.Outcome),
     )
     async def report(request: Request, seq: str) -> JSONResponse:
-        outcome = await _parsed(gate, request, models.Outcome)
+        outcome = await _parsed(request, models.Outcome)
+        gate = _gate(request)
         closing = await gate.outcome(await _number(gate, seq), outcome.status, outcome.result)
         return JSONResponse(
             {"seq": closing.seq, "outcome_seq": closing.outcome_seq, "leaf_hash": _hex(closing.leaf_hash)}
@@ -106,13 +108,15 @@ def _add_actions(app: FastAPI, gate: Gate) -> None:
         response_model=models.Recorded,
         responses=UNKNOWN,
     )
-    async def show(seq: str) -> JSONResponse:
+    async def show(request: Request, seq: str) -> JSONResponse:
+        gate = _gate(request)
         return JSONResponse(_recorded(await gate.get(await _number(gate, seq))))
 
 
-def _add_states(app: FastAPI, gate: Gate) -> None:
+def _add_states(app: FastAPI) -> None:
     @app.get("/v1/status", summary="Where the agent stands", response_model=models.Status)
-    async def status() -> JSONResponse:
+    async def status(request: Request) -> JSONResponse:
+        gate = _gate(request)
         return JSONResponse(_status(gate, gate.standing()))
 
     @app.get("/health", summary="Whether the guard answers", response_model=models.Health)
@@ -120,12 +124,25 @@ def _add_states(app: FastAPI, gate: Gate) -> None:
         return JSONResponse({"ok": True})
 
 
-async def _parsed(gate: Gate, request: Request, model: type[Model]) -> Model:
+def door(app: ASGIApp, gate: Gate) -> ASGIApp:
+    """The application as the agent behind this gate is served by it."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": {**scope.get("state", {}), "gate": gate}}, receive, send)
+
+    return serve
+
+
+def _gate(request: Request) -> Gate:
+    return cast(Gate, request.state.gate)
+
+
+async def _parsed(request: Request, model: type[Model]) -> Model:
     """The body as `model`; what can't be taken is recorded as refused."""
     try:
         return _validated(model, await read_json(request))
     except GuardError as error:
-        await gate.refuse(error, path=ascii(request.url.path))
+        await _gate(request).refuse(error, path=ascii(request.url.path))
         raise
 
 

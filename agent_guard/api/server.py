@@ -1,7 +1,8 @@
-"""Serves an application on an agent's Unix socket, from a thread with an event loop of its own.
+"""Serves agents on their Unix sockets, all from one thread with an event loop of its own.
 
-Guarantees: `start` returns when requests are answered, `stop` when the thread has ended; signal handlers stay as they
-are; whatever an agent does to its socket is bounded (`connections`). Trusts the socket it is given.
+Guarantees: `open` returns when requests are answered there, `stop` when the thread has ended; signal handlers stay as
+they are; whatever an agent does to its socket is bounded (`connections`), and what one holds it takes from no other.
+Trusts the sockets it is given.
 """
 
 import asyncio
@@ -12,9 +13,9 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from agent_guard.api.app import create_app
+from agent_guard.api.app import create_app, door
 from agent_guard.api.connections import HEAD_LIMIT, BoundedProtocol, ConnectionLimits, bounded_protocol
 from agent_guard.api.socket import bind_socket
 from agent_guard.errors import GuardError
@@ -23,85 +24,126 @@ from agent_guard.gate import Gate
 START_SECONDS = 10.0
 GRACE_SECONDS = 1
 STOP_SECONDS = 10.0
+SWEEP_SECONDS = 0.5
 
 
 class Server:
-    """One agent's HTTP server.
+    """The HTTP server of one guard, with a door for each agent."""
 
-    Args:
-        app: the application.
-        bound: a bound socket (`api.socket.bind_socket`); closed by `stop`.
-        on_malformed: hears, in the server's thread, of what came over the socket and is no HTTP.
-        limits: what an agent may hold.
-    """
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._doors: list[tuple[_Door, socket.socket]] = []
+        self._serving: set[asyncio.Task[None]] = set()  # the loop's alone
+        self._thread = threading.Thread(target=self._run, name="agent-api", daemon=True)
 
-    def __init__(
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def open(
         self,
-        app: FastAPI,
+        app: ASGIApp,
         bound: socket.socket,
         on_malformed: Callable[[GuardError], None] = lambda _: None,
         limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
     ) -> None:
-        self._bound = bound
-        self._started: Future[None] = Future()
-        self._server = _Sweeping(_config(app, limits, on_malformed), self._started)
-        self._thread = threading.Thread(target=self._run, name="agent-api", daemon=True)
+        """Serves `app` on a bound socket, which `stop` closes.
 
-    def start(self) -> None:
-        """Starts the thread. Raises AG616 when the server does not come up."""
-        self._thread.start()
+        Args:
+            on_malformed: hears, in the server's thread, of what came over the socket and is no HTTP.
+            limits: what may be held of this door.
+
+        Raises:
+            GuardError: AG616 when it does not come up.
+        """
+        up: Future[None] = Future()
+        opened = _Door(_config(app, limits, on_malformed), up)
+        self._doors.append((opened, bound))
+        self._loop.call_soon_threadsafe(self._serve, opened, bound, up)
         try:
-            self._started.result(START_SECONDS)
+            up.result(START_SECONDS)
         except Exception as error:
-            self.stop()
             raise GuardError(
                 "AG616",
-                f"The agent's API did not start: {error!r}. No agent was started.",
+                f"The API did not start: {error!r}. No agent was started.",
                 "Run agent-guard doctor; the guard's own output has the details.",
             ) from error
 
     def stop(self) -> None:
-        """Ends open requests after a second at most, closes the socket. A second call does nothing."""
-        self._server.should_exit = True
+        """Ends open requests after a second at most, closes the sockets. A second call does nothing."""
         if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end)
             self._thread.join(STOP_SECONDS)
-        self._bound.close()
+        for _, bound in self._doors:
+            bound.close()
 
     @property
     def alive(self) -> bool:
-        """Whether requests are answered."""
-        return self._thread.is_alive() and self._server.started
+        """Whether requests are answered at every door."""
+        return self._thread.is_alive() and all(opened.started for opened, _ in self._doors)
 
     def _run(self) -> None:
-        try:
-            asyncio.run(self._server.serve([self._bound]))
-        except BaseException as error:  # noqa: BLE001 - told to whoever waits in start(); without a server no agent runs
-            if not self._started.done():
-                self._started.set_exception(error)
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.run_until_complete(asyncio.gather(*self._serving, return_exceptions=True))
+        self._loop.close()
+
+    def _serve(self, opened: "_Door", bound: socket.socket, up: "Future[None]") -> None:
+        task = self._loop.create_task(opened.serve([bound]))
+        self._serving.add(task)
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            # Told to whoever waits in open(); without its door no agent runs.
+            if not up.done():
+                failure = None if task.cancelled() else task.exception()
+                up.set_exception(failure or RuntimeError("the door closed before it opened"))
+
+        task.add_done_callback(ended)
+
+    def _end(self) -> None:
+        for opened, _ in self._doors:
+            opened.end()
+        self._loop.stop()
 
 
 def serve(gate: Gate, path: Path, limits: ConnectionLimits = ConnectionLimits()) -> Server:  # noqa: B008 - frozen
-    """Opens an agent's door: a started server for its gate, on a new Unix socket at `path`. Raises AG616."""
-    server = Server(create_app(gate), bind_socket(path), gate.note_refusal, limits)
+    """A started server with one agent's door, on a new Unix socket at `path`. Raises AG616."""
+    server = Server()
     server.start()
+    try:
+        server.open(door(create_app(), gate), bind_socket(path), gate.note_refusal, limits)
+    except GuardError:
+        server.stop()
+        raise
     return server
 
 
-class _Sweeping(uvicorn.Server):
-    """uvicorn's server, telling when it is up, and ending connections that have expired."""
+class _Door(uvicorn.Server):
+    """uvicorn's server, telling when it is up, and ending connections that have expired.
+
+    It shares its loop with others, so it sleeps between two sweeps instead of looking ten times a second.
+    """
 
     def __init__(self, config: uvicorn.Config, up: "Future[None]") -> None:
         super().__init__(config)
         self._up = up
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """Has `serve` end; from the loop."""
+        self.should_exit = True
+        self._ending.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._up.set_result(None)
 
-    async def on_tick(self, counter: int) -> bool:
-        if counter % 5 == 0:
-            self._sweep(asyncio.get_running_loop().time())
-        return await super().on_tick(counter)
+    async def main_loop(self) -> None:
+        while not self._ending.is_set():
+            try:
+                await asyncio.wait_for(self._ending.wait(), SWEEP_SECONDS)
+            except TimeoutError:
+                self._sweep(asyncio.get_running_loop().time())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -114,7 +156,7 @@ class _Sweeping(uvicorn.Server):
 
 
 def _config(
-    app: FastAPI, limits: ConnectionLimits, on_malformed: Callable[[GuardError], None]
+    app: ASGIApp, limits: ConnectionLimits, on_malformed: Callable[[GuardError], None]
 ) -> uvicorn.Config:
     return uvicorn.Config(
         app,

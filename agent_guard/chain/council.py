@@ -4,9 +4,11 @@ Trusts the endpoint for what it answers; who believes an answer, and when, is de
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from eth_typing import Hash32
+from eth_utils.abi import get_abi_output_types
+from web3 import Web3
 from web3.exceptions import ContractLogicError
 
 from agent_guard.chain.artifact import council_artifact
@@ -36,10 +38,14 @@ class CouncilContract:
         self.contract = endpoint.web3.eth.contract(address=self.address, abi=council_artifact()["abi"])
 
     def call(self, name: str, *arguments: object, block: Block) -> Any:
-        """One `eth_call`. A revert is AG203: none of the council's views reverts."""
+        """One `eth_call`, pinned to the block's hash (EIP-1898). A revert is AG203: no view of the council reverts."""
+        pinned = {"blockHash": "0x" + block.hash.hex(), "requireCanonical": True}
         try:
             with self.endpoint.calling(f"read {name}() of the council"):
-                return self.contract.functions[name](*arguments).call(block_identifier=Hash32(block.hash))
+                data = self.contract.encode_abi(name, arguments)
+                answer = self.endpoint.ask("eth_call", {"to": self.address, "data": data}, pinned)
+                values = self.endpoint.web3.codec.decode(_outputs(name), bytes.fromhex(answer[2:]))
+                return values[0] if len(values) == 1 else values
         except ContractLogicError as error:
             raise GuardError(
                 "AG203",
@@ -49,6 +55,7 @@ class CouncilContract:
 
     def council(self, block: Block) -> Council:
         signers, thresholds, timing, set_version = self.call("council", block=block)
+        signers = map(self.endpoint.web3.to_checksum_address, signers)
         return Council(tuple(signers), Thresholds(*thresholds), Timing(*timing), set_version)
 
     def snapshot(self, agents: Sequence[bytes], block: Block) -> dict[bytes, AgentState]:
@@ -60,6 +67,12 @@ class CouncilContract:
                 raise ValueError("the answer leaves agents out")
             return states
 
+    def proof(self, slots: Sequence[bytes], block: Block) -> dict[str, Any]:
+        """The node's answer to `eth_getProof` for these slots of the contract (32 bytes each), at one block's hash."""
+        keys, pinned = ["0x" + slot.hex() for slot in slots], {"blockHash": "0x" + block.hash.hex()}
+        with self.endpoint.calling("read a state proof"):
+            return dict(self.endpoint.ask("eth_getProof", self.address, keys, pinned))
+
     def votes(self, agent: bytes, action: Action, param: bytes, block: Block) -> tuple[int, int, int]:
         """Votes that count at this block, votes needed, and who: a bitmap over the present signers."""
         count, needed, voters = self.call("votes", agent, int(action), param, block=block)
@@ -70,6 +83,13 @@ class CouncilContract:
 
     def head(self, operator: str, block: Block) -> Head:
         return Head(*self.call("headOf", operator, block=block))
+
+
+@cache
+def _outputs(name: str) -> list[str]:
+    """The ABI types of what a view returns."""
+    (view,) = (item for item in council_artifact()["abi"] if item.get("name") == name)
+    return get_abi_output_types(view)
 
 
 def _to_agent_state(row: Sequence[Any]) -> AgentState:
@@ -87,7 +107,7 @@ def _to_agent_state(row: Sequence[Any]) -> AgentState:
         paused_until=paused_until,
         lease_until=lease_until,
         resume_ready_at=resume_ready_at,
-        operator=operator,
+        operator=Web3.to_checksum_address(operator),
         head=Head(size, bytes(root), anchored_at),
         halted_size=halted_size,
     )

@@ -7,21 +7,24 @@ answer: one without end would take all memory, and brackets without end overflow
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from eth_typing import URI
 from web3 import HTTPProvider, Web3
-from web3.exceptions import BlockNotFound, ContractLogicError, Web3Exception
-from web3.types import BlockData, BlockIdentifier, RPCEndpoint
+from web3.exceptions import ContractLogicError, Web3Exception, Web3RPCError
+from web3.types import RPCEndpoint
 
 from agent_guard.canonical import check_depth
 from agent_guard.errors import GuardError
 from agent_guard.types import Block
 
+REVERTED = 3
+"""The code of an error that carries a revert's data, as geth and all others give it."""
 ANSWER_LIMIT = 16 << 20
 """Bytes of one answer; the events of 2,000 blocks take far less."""
 
@@ -85,10 +88,45 @@ class Endpoint:
         self.timeout = timeout
         self.web3 = Web3(_BoundedProvider(url, timeout))
 
-    def block(self, which: BlockIdentifier = "latest") -> Block:
-        """The header of a block, by tag, height or 32-byte hash."""
+    def block(self, which: str | int | bytes = "latest") -> Block:
+        """A block, by tag, height or 32-byte hash."""
+        return self.header(which)[0]
+
+    def header(self, which: str | int | bytes = "latest") -> tuple[Block, Mapping[str, Any]]:
+        """A block, by tag, height or 32-byte hash, and its header as the node gave it."""
+        by_hash = isinstance(which, bytes)
+        method = "eth_getBlockByHash" if by_hash else "eth_getBlockByNumber"
+        name = (
+            "0x" + which.hex()
+            if isinstance(which, bytes)
+            else hex(which)
+            if isinstance(which, int)
+            else which
+        )
         with self.calling("read a block"):
-            return to_block(self.web3.eth.get_block(which))
+            data = self.ask(method, name, False)
+            block = to_block(data)
+            if by_hash and block.hash != which:
+                raise ValueError("the node gave another block")
+            return block, data
+
+    def ask(self, method: str, *parameters: object) -> Any:
+        """The result of one call, as the node gave it.
+
+        web3's own calls ask for more (the chain id, each time) and pin less: `call(block_identifier=HASH)` asks for
+        that hash's height, and then for whatever block has it.
+
+        Raises:
+            ContractLogicError: the call reverted.
+            Web3RPCError: the node answered with another error; what else comes of a senseless answer. To be called
+                within `calling`.
+        """
+        answer = self.web3.provider.make_request(RPCEndpoint(method), list(parameters))
+        if error := answer.get("error"):
+            if error.get("code") == REVERTED:
+                raise ContractLogicError(str(error.get("message")), data=error.get("data"))
+            raise Web3RPCError(str(error.get("message"))[:200], rpc_response=answer)
+        return answer["result"]
 
     def chain_id(self) -> int:
         with self.calling("read the chain id"):
@@ -118,10 +156,10 @@ class Endpoint:
         )
 
 
-def to_block(data: BlockData) -> Block:
-    if "hash" not in data or "number" not in data:
-        raise BlockNotFound("the block has no hash or number")
-    block = Block(number=data["number"], hash=bytes(data["hash"]), timestamp=data["timestamp"])
+def to_block(data: Mapping[str, Any]) -> Block:
+    """A block from its header in JSON. Raises what its nonsense raises."""
+    number, timestamp = (int(data[name], 16) for name in ("number", "timestamp"))
+    block = Block(number=number, hash=bytes.fromhex(data["hash"].removeprefix("0x")), timestamp=timestamp)
     if len(block.hash) != 32 or not (0 <= block.number < 1 << 64 and 0 <= block.timestamp < 1 << 64):
         raise ValueError("the block's hash, number or time is out of range")
     return block

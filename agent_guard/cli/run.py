@@ -73,9 +73,9 @@ def run(
         ro=tuple(ro or ()),
         env=_environment(env or []),
         secrets=wiring.operator_secrets(chosen, key),
-        settings_file=config_file(),
+        settings_files=(config_file(),),
     )
-    with guarded(connection, operator, wanted, lambda step: _tell(out, agent, step)) as session:
+    with guarded(connection, operator, [wanted], lambda step: _tell(out, step)) as session:
         code = session.run()
     if not session.heard:
         # Whoever read our output stands still or is gone, and Python would wait for him at the end, or complain.
@@ -96,10 +96,10 @@ def _environment(given: list[str]) -> dict[str, str]:
     return environment
 
 
-def _tell(out: Output, agent: str, step: dict[str, Any]) -> None:
+def _tell(out: Output, step: dict[str, Any]) -> None:
     if step["event"] == "said":
         # Behind the agent's name, so that nothing it says can pass for the guard's own words.
-        out.event(step, Line(f"{agent}| {step['line']}"))
+        out.event(step, Line(f"{step['agent']}| {step['line']}"))
     else:
         out.event(step, Line(_in_words(step)))
 
@@ -110,6 +110,16 @@ def _in_words(step: dict[str, Any]) -> Word:
             return Word(f"started {step['agent']} under guard ({step['mode']})", GREEN)
         case "frozen":
             return Word(f"frozen: {step['reason']}", YELLOW)
+        case "stopping":
+            return Word(f"stopping: {step['reason']}; it may save its work", YELLOW)
+        case "waiting":
+            return Word("it left in time; it starts again when the council lets it run", YELLOW)
+        case "ballot":
+            said = f"refused: {step['refused']}" if step["refused"] else "counts"
+            return Word(f"ballot of {step['signer']}: {said}", YELLOW)
+        case "dissent":
+            said = "; ".join(f"{name} {what}" for name, what in step["endpoints"].items())
+            return Word(f"endpoints differ: {said}" if said else "the endpoints agree again", YELLOW)
         case "thawed":
             return Word("thawed: it goes on", GREEN)
         case "halted":

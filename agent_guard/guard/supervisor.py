@@ -1,4 +1,4 @@
-"""Carries out the verdicts on one agent: freezes it, thaws it, and kills it for good.
+"""Carries out the verdicts on one agent: freezes it, thaws it, tells it of a planned stop, and kills it for good.
 
 Once an agent is condemned nothing revives it: a kill that fails is tried again at every verdict, until the container
 proves that nothing lives. An agent is stopped only when its death receipt exists. Trusts the container and the kernel,
@@ -18,6 +18,15 @@ from agent_guard.types import Block, Decision, Standing
 @dataclass(frozen=True, slots=True)
 class Frozen:
     """Everything of the agent stands still since `at` (unix ms), for `reason`."""
+
+    at: int
+    reason: str
+    block: Block | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The agent was told at `at` (unix ms) of a planned stop, for `reason`; its grace runs."""
 
     at: int
     reason: str
@@ -59,7 +68,7 @@ class Trouble:
     error: GuardError
 
 
-Occurrence = Frozen | Thawed | DeathReceipt | Trouble
+Occurrence = Frozen | Stopping | Thawed | DeathReceipt | Trouble
 
 
 class Supervisor:
@@ -69,15 +78,19 @@ class Supervisor:
         self._container = container
         self._notify = notify
         self._lock = threading.Lock()
-        self._frozen = False
+        self._frozen = self._announced = False
         self._condemned: tuple[Standing, int] | None = None  # and when the halt was seen
         self.receipt: DeathReceipt | None = None
 
-    def apply(self, standing: Standing) -> None:
-        """Makes it so: RUN thaws, FREEZE freezes, HALT kills. What fails is reported and tried again next time."""
-        seen_at = time.time_ns()
+    def apply(self, standing: Standing, seen_at: int | None = None) -> None:
+        """Makes it so: RUN thaws, FREEZE freezes, HALT kills; a stop whose grace runs is announced.
+
+        What fails is reported and tried again next time. `seen_at`: when it was decided, unix ns; None: now.
+        """
+        seen_at = time.time_ns() if seen_at is None else seen_at
         with self._lock:
-            if self._condemned is None and standing.verdict.decision is Decision.HALT:
+            halted = standing.verdict.decision is Decision.HALT and not standing.stopping
+            if self._condemned is None and halted:
                 self._condemned = standing, seen_at
             try:
                 self._carry_out(*(self._condemned or (standing, seen_at)))
@@ -91,19 +104,35 @@ class Supervisor:
 
     def _carry_out(self, standing: Standing, seen_at: int) -> None:
         decision = standing.verdict.decision
-        if decision is Decision.HALT:
+        if decision is Decision.HALT and not standing.stopping:
             self._kill(standing, seen_at)
         elif self._container.wait(0) is not None:
             return  # it ended by itself; there is nothing to hold
+        elif standing.stopping:
+            self._announce(standing)
         elif decision is Decision.FREEZE and not self._frozen:
             self._container.freeze()
             self._frozen = True
             at = _milliseconds(time.time_ns())
             self._notify(Frozen(at, standing.verdict.reason, standing.block))
-        elif decision is Decision.RUN and self._container.frozen:
+        elif decision is Decision.RUN:
+            self._announced = False
+            self._thaw(standing)
+
+    def _thaw(self, standing: Standing) -> None:
+        if self._container.frozen:
             self._container.thaw()
             self._frozen = False
             self._notify(Thawed(_milliseconds(time.time_ns()), standing.block))
+
+    def _announce(self, standing: Standing) -> None:
+        """Tells the agent once, by SIGTERM, that it is to save its work; frozen it could not."""
+        if not self._announced:
+            self._thaw(standing)
+            self._container.terminate()
+            self._announced = True
+            at = _milliseconds(time.time_ns())
+            self._notify(Stopping(at, standing.verdict.reason, standing.block))
 
     def _kill(self, standing: Standing, seen_at: int) -> None:
         if self.receipt is None:

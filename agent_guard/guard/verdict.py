@@ -1,222 +1,131 @@
 """The decision: may this agent run now? A pure, total function, and the only place where it is decided.
 
-What is not known is treated as stop: no reading, an old block, a node that disagrees, an agent never registered. It
-imports no I/O and trusts nobody; `watcher.py` feeds it and halts on any exception it might raise.
+Stop is heard from any one endpoint, and freezes; it kills when a quorum says so, when the one proves it, or when the
+doubt outlasts its grace. Run needs a quorum that agrees on one fresh block. What is not known is treated as stop.
+Imports no I/O and trusts nobody; `watcher.py` feeds it and halts on any exception it might raise.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from agent_guard.types import FLEET, AgentState, Block, Decision, State, Verdict
-
-# In the contract these are stops that the signers decided, or an agent nobody vouches for: nothing to wait for.
-_KILLS = {
-    State.HALTED: "halted by the council",
-    State.RETIRED: "retired by the council",
-    State.RESUMING: "halted by the council; a resume waits for its delay",
-    State.NONE: "never registered with this council",
-}
+from agent_guard.guard.evidence import (
+    BallotCount,
+    Clock,
+    Limits,
+    Reading,
+    agreed,
+    halts,
+    lapses,
+    needed,
+    open_halt_votes,
+    pauses,
+    whose,
+)
+from agent_guard.guard.memory import BY_BALLOTS, Memory
+from agent_guard.types import Decision, Verdict
 
 _GRAVITY = {Decision.RUN: 0, Decision.FREEZE: 1, Decision.HALT: 2}
 _RUNNING = Verdict(Decision.RUN, "running")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one endpoint said of one agent and of the fleet, at one block.
-
-    `read_at` is the guard's monotonic clock, in seconds, when the answer was complete.
-    """
-
-    endpoint: str
-    block: Block
-    agent: AgentState
-    fleet: AgentState
-    read_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Latch:
-    """Halts that were seen: each holds until a later epoch. Epochs of the agent and the fleet, -1 where none."""
-
-    agent_epoch: int = -1
-    fleet_epoch: int = -1
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class VoteFreeze:
-    """Open halt votes seen in these epochs: how many at most, and until when (monotonic seconds) they may freeze."""
-
-    epochs: tuple[int, int]
-    votes: int
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What earlier readings leave behind.
-
-    `unknown_since`: monotonic seconds since when nothing was known (`is_known`), None while something is.
-    """
-
-    latch: Latch = Latch()
-    vote_freeze: VoteFreeze | None = None
-    unknown_since: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds; see the settings of the same names. `quorum` endpoints must agree that the agent may run."""
-
-    max_block_age: float
-    unknown_grace: float
-    vote_freeze: float
-    freeze_on_vote: bool
-    lease_grace: float
-    quorum: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Now, twice: `monotonic` for what we measured ourselves, `unix` to compare with a block's timestamp (seconds)."""
-
-    monotonic: float
-    unix: float
-
-
-def decide(readings: Sequence[Reading], memory: Memory, clock: Clock, limits: Limits) -> Verdict:
-    """RUN, FREEZE or HALT, and why: the gravest of what the memory, the readings and the clock demand.
+def decide(
+    readings: Sequence[Reading], memory: Memory, ballots: BallotCount, clock: Clock, limits: Limits
+) -> Verdict:
+    """RUN, FREEZE or HALT, and why: the gravest of what memory, ballots, readings and clock demand.
 
     Args:
-        readings: the latest of each endpoint, however old.
+        readings: of each endpoint its newest word, however old, and what it said of blocks that others named.
         memory: what earlier readings left behind, these included (`remember`).
+        ballots: what signers handed to the guard itself.
         clock: now.
         limits: the bounds in force.
     """
-    demands = [*_latched(readings, memory.latch), *_stops(readings, limits)]
-    if not is_known(readings, clock, limits):
-        demands.append(_unknown(readings, memory, clock, limits))
-    demands += _open_votes(readings, memory, clock, limits)
-    return max(demands, key=lambda verdict: _GRAVITY[verdict.decision], default=_RUNNING)
-
-
-def is_known(readings: Sequence[Reading], clock: Clock, limits: Limits) -> bool:
-    """Whether enough endpoints give the same fresh and consistent answer."""
-    agreeing: dict[object, set[str]] = {}
-    for reading in readings:
-        if is_fresh(reading, clock, limits) and _is_consistent(reading):
-            answer = (reading.agent.state, reading.agent.epoch, reading.fleet.state, reading.fleet.epoch)
-            agreeing.setdefault(answer, set()).add(reading.endpoint)
-    return any(len(endpoints) >= max(limits.quorum, 1) for endpoints in agreeing.values())
-
-
-def is_fresh(reading: Reading, clock: Clock, limits: Limits) -> bool:
-    """Whether the block is recent, neither old nor from the future, and was read recently."""
-    # Compared, not subtracted: a node may name a time that no float can hold.
-    oldest, newest = clock.unix - limits.max_block_age, clock.unix + limits.max_block_age
-    answer_age = clock.monotonic - reading.read_at
-    return oldest <= reading.block.timestamp <= newest and 0 <= answer_age <= limits.max_block_age
-
-
-def remember(memory: Memory, readings: Sequence[Reading], clock: Clock, limits: Limits) -> Memory:
-    """The memory after these readings."""
-    unknown_since = clock.monotonic if memory.unknown_since is None else memory.unknown_since
-    return Memory(
-        latch=_latch(memory.latch, readings),
-        vote_freeze=_vote_freeze(memory.vote_freeze, readings, clock, limits),
-        unknown_since=None if is_known(readings, clock, limits) else unknown_since,
-    )
-
-
-def _latch(latch: Latch, readings: Sequence[Reading]) -> Latch:
-    """Any endpoint's word that the agent or the fleet is halted is kept."""
-    for reading in readings:
-        if reading.agent.state in (State.HALTED, State.RETIRED):
-            reason = _KILLS[reading.agent.state]
-            latch = Latch(max(latch.agent_epoch, reading.agent.epoch), latch.fleet_epoch, reason)
-        if reading.fleet.state in (State.HALTED, State.RETIRED):
-            reason = "the whole fleet is " + _KILLS[reading.fleet.state]
-            latch = Latch(latch.agent_epoch, max(latch.fleet_epoch, reading.fleet.epoch), reason)
-    return latch
-
-
-def _vote_freeze(
-    past: VoteFreeze | None, readings: Sequence[Reading], clock: Clock, limits: Limits
-) -> VoteFreeze | None:
-    """Each vote more than ever before in an epoch buys `limits.vote_freeze` seconds, and none buys them twice."""
-    votes = open_halt_votes(readings)
-    epochs = (
-        max((reading.agent.epoch for reading in readings), default=0),
-        max((reading.fleet.epoch for reading in readings), default=0),
-    )
-    if past is None or past.epochs < epochs:
-        past = VoteFreeze(epochs, 0, clock.monotonic)
-    if votes <= past.votes:
-        return past
-    start = max(past.until, clock.monotonic)
-    return VoteFreeze(past.epochs, votes, start + limits.vote_freeze * (votes - past.votes))
-
-
-def _latched(readings: Sequence[Reading], latch: Latch) -> list[Verdict]:
-    """A halt once seen holds until every reading is of a later epoch."""
-    held = [
-        reading
-        for reading in readings
-        if reading.agent.epoch <= latch.agent_epoch or reading.fleet.epoch <= latch.fleet_epoch
+    demands = [
+        *_latched(memory, clock, limits),
+        *_balloted(ballots),
+        *_halted(readings, memory, clock, limits),
+        *_asked(memory, clock, limits),
+        *_unknown(readings, memory, clock, limits),
+        *_paused(readings, memory, clock, limits),
+        *_lapsed(readings, limits),
+        *_open_votes(readings, memory, ballots, clock, limits),
     ]
-    latched = latch.agent_epoch >= 0 or latch.fleet_epoch >= 0
-    return [Verdict(Decision.HALT, latch.reason)] if held or (latched and not readings) else []
+    if not demands:
+        return _RUNNING
+    gravest = max(demands, key=lambda verdict: _GRAVITY[verdict.decision])
+    # The agent still runs in a grace: it holds only where nothing demands more.
+    return replace(gravest, stopping=all(verdict.stopping for verdict in demands))
 
 
-def _stops(readings: Sequence[Reading], limits: Limits) -> list[Verdict]:
-    """A stop is heard from any one endpoint, and however old its word: only a newer word of the same one lifts it."""
-    said = (
-        _said(state, reading.block, limits)
-        for reading in readings
-        for state in (reading.agent, reading.fleet)
-    )
-    return [verdict for verdict in said if verdict is not None]
+def _within(since: float | None, grace: float, clock: Clock) -> bool:
+    return since is not None and clock.monotonic - since < grace
 
 
-def _said(state: AgentState, block: Block, limits: Limits) -> Verdict | None:
-    """What one state alone demands, None if nothing."""
-    who = "the whole fleet is " if state.agent == FLEET else ""
-    if state.state in _KILLS:
-        return Verdict(Decision.HALT, who + _KILLS[state.state])
-    if state.state is State.PAUSED:
-        return Verdict(Decision.FREEZE, f"{who}paused by a signer until {state.paused_until}")
-    if state.state is State.LAPSED and block.timestamp - state.lease_until >= limits.lease_grace:
-        return Verdict(Decision.HALT, who + "lapsed: nobody renewed the lease within its grace")
-    if state.state is State.LAPSED:
-        return Verdict(Decision.FREEZE, who + "lapsed: a signer may still renew the lease")
-    return None
+def _latched(memory: Memory, clock: Clock, limits: Limits) -> Iterator[Verdict]:
+    """A halt once seen and confirmed."""
+    if memory.latch.holds:
+        grace = _within(memory.latched_since, limits.halt_grace, clock)
+        yield Verdict(Decision.HALT, memory.latch.reason, stopping=grace)
 
 
-def _is_consistent(reading: Reading) -> bool:
-    both_run = reading.agent.state is State.RUNNING and reading.fleet.state is State.RUNNING
-    return reading.agent.may_run is both_run and reading.fleet.may_run is (
-        reading.fleet.state is State.RUNNING
-    )
+def _balloted(ballots: BallotCount) -> Iterator[Verdict]:
+    """A quorum of ballots, handed over before any block: as urgent as can be."""
+    if ballots.decides:
+        yield Verdict(Decision.HALT, BY_BALLOTS)
 
 
-def _unknown(readings: Sequence[Reading], memory: Memory, clock: Clock, limits: Limits) -> Verdict:
+def _halted(readings: Sequence[Reading], memory: Memory, clock: Clock, limits: Limits) -> Iterator[Verdict]:
+    """A halt is heard from any one endpoint, and however old its word: only a newer word of the same one lifts it."""
+    for halt in halts(readings, limits):
+        if halt.confirmed:
+            grace = halt.epoch >= 0 and _within(memory.latched_since, limits.halt_grace, clock)
+            yield Verdict(Decision.HALT, halt.reason, stopping=grace)
+            continue
+        said = f"{halt.reason}, says {', '.join(halt.endpoints)} alone"
+        if memory.doubted_since is None or _within(memory.doubted_since, limits.unknown_grace, clock):
+            yield Verdict(Decision.FREEZE, f"{said}; it takes {needed(limits)} to know")
+        else:
+            yield Verdict(Decision.HALT, f"{said}, for {limits.unknown_grace:g} s")
+
+
+def _asked(memory: Memory, clock: Clock, limits: Limits) -> Iterator[Verdict]:
+    """The operator's own stop."""
+    if memory.asked_since is not None:
+        grace = _within(memory.asked_since, limits.grace, clock)
+        yield Verdict(Decision.HALT, memory.asked, stopping=grace)
+
+
+def _unknown(readings: Sequence[Reading], memory: Memory, clock: Clock, limits: Limits) -> Iterator[Verdict]:
+    if agreed(readings, clock, limits):
+        return
     why = "no fresh word from the chain" if readings else "the chain was never read"
-    since = clock.monotonic if memory.unknown_since is None else memory.unknown_since
-    if clock.monotonic - since >= limits.unknown_grace:
-        return Verdict(Decision.HALT, f"{why} for {limits.unknown_grace:g} s")
-    return Verdict(Decision.FREEZE, why)
+    if readings and limits.quorum > 1:
+        why = f"no {limits.quorum} endpoints agree on a fresh block"
+    # A memory that does not know yet since when is one of this very moment.
+    if memory.unknown_since is None or _within(memory.unknown_since, limits.unknown_grace, clock):
+        yield Verdict(Decision.FREEZE, why)
+    else:
+        yield Verdict(Decision.HALT, f"{why} for {limits.unknown_grace:g} s")
 
 
-def _open_votes(readings: Sequence[Reading], memory: Memory, clock: Clock, limits: Limits) -> list[Verdict]:
+def _paused(readings: Sequence[Reading], memory: Memory, clock: Clock, limits: Limits) -> Iterator[Verdict]:
+    """A signer's pause, after the grace of a planned stop."""
+    grace = _within(memory.paused_since, limits.grace, clock)
+    for state in pauses(readings):
+        reason = f"{whose(state)}paused by a signer until {state.paused_until}"
+        yield Verdict(Decision.FREEZE, reason, stopping=grace)
+
+
+def _lapsed(readings: Sequence[Reading], limits: Limits) -> Iterator[Verdict]:
+    for state in lapses(readings, limits):
+        yield Verdict(Decision.FREEZE, f"{whose(state)}lapsed: a signer may still renew the lease")
+
+
+def _open_votes(
+    readings: Sequence[Reading], memory: Memory, ballots: BallotCount, clock: Clock, limits: Limits
+) -> Iterator[Verdict]:
     """A freeze while halt votes are open, for at most `vote_freeze` seconds for each of them."""
-    votes = open_halt_votes(readings)
+    votes = open_halt_votes(readings, ballots)
     over = memory.vote_freeze is not None and clock.monotonic >= memory.vote_freeze.until
-    if not limits.freeze_on_vote or votes == 0 or over:
-        return []
-    return [Verdict(Decision.FREEZE, f"{votes} open vote(s) to halt")]
-
-
-def open_halt_votes(readings: Sequence[Reading]) -> int:
-    """Most halt votes that any endpoint reports for the agent or the fleet."""
-    return max((max(reading.agent.halt_votes, reading.fleet.halt_votes) for reading in readings), default=0)
+    if limits.freeze_on_vote and votes and not over:
+        yield Verdict(Decision.FREEZE, f"{votes} open vote(s) to halt")

@@ -9,7 +9,6 @@ so does the agent. Trusts the kernel and bubblewrap. With `Mode.NONE` only what 
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +17,8 @@ from dataclasses import dataclass, field
 
 from agent_guard.errors import GuardError
 from agent_guard.sandbox.cgroup import Cgroup
-from agent_guard.sandbox.keeper import Stream, spawn, wait_exit, watch
+from agent_guard.sandbox.deadman import Deadman
+from agent_guard.sandbox.keeper import Stream, spawn, wait_exit
 from agent_guard.sandbox.mode import Choice, Mode, new_leaf
 from agent_guard.sandbox.plan import START_LIMIT, cannot_build, open_gate, prepare
 from agent_guard.sandbox.processes import Process, read_process, send, stop_tree, walk
@@ -58,7 +58,9 @@ class Container:
     _root: int = 0  # the namespace's init; without a container the agent's first process
     _launcher: int = 0
     _pidfds: list[int] = field(default_factory=list)
-    _watch: subprocess.Popen[bytes] | None = None
+    _deadman: Deadman | None = None
+    _own_deadman: Deadman | None = None
+    _held: int = 0
     _gone: threading.Event = field(default_factory=threading.Event)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -69,14 +71,16 @@ class Container:
         choice: Choice,
         stdout: Stream = None,
         stderr: Stream = None,
+        deadman: Deadman | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> "Container":
         """Build the container and let the agent run, in exactly the mode chosen; streams as in `subprocess`.
 
+        `deadman` holds it too; an ordinary user's container that is given none gets one of its own.
         Raises GuardError, and then nothing runs: AG401 program missing, AG402 no cgroup, AG403 can't be built, AG404
-        path refused, AG405 no such command.
+        path refused, AG405 no such command, AG409 no deadman.
         """
-        container = cls(spec, choice, clock)
+        container = cls(spec, choice, clock, _deadman=deadman)
         try:
             container._launch(stdout, stderr)
         except OSError as error:
@@ -166,9 +170,15 @@ class Container:
                 self._pidfds.insert(0, os.pidfd_open(self._root))
                 if self.leaf is not None and self._root not in self.leaf.pids():
                     raise cannot_build("its first process is not in its cgroup")
-                if os.geteuid() != 0:
-                    self._watch = watch(self._pidfds[0])
+            self._hold()
             open_gate(gate, self._root)
+
+    def _hold(self) -> None:
+        """Has the deadman hold the container before the agent's first instruction."""
+        if self._deadman is None and os.geteuid() != 0:
+            self._deadman = self._own_deadman = Deadman(0)
+        if self._deadman is not None:
+            self._held = self._deadman.hold(self._pidfds[0], self.leaf.path if self.leaf else None)
 
     def _stop(self, timeout: float) -> bool:
         if self.leaf is not None:
@@ -233,8 +243,10 @@ class Container:
             self._strike()
         if self.leaf is not None:
             self.leaf.remove()
-        if self._watch is not None:
-            self._watch.communicate()
+        if self._deadman is not None:
+            self._deadman.release(self._held)
+        if self._own_deadman is not None:
+            self._own_deadman.close()
         self._gone.set()
         with self._lock:
             for pidfd in self._pidfds:

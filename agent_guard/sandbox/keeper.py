@@ -8,7 +8,6 @@ healthy agent would be killed; so each child gets a keeper, a daemon thread that
 import os
 import select
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -21,7 +20,6 @@ from agent_guard.errors import GuardError
 Stream = int | IO[bytes] | None
 Streams = tuple[Stream, Stream, Stream]
 _TICK = 0.02
-_WATCH = "import os, signal, sys; os.read(0, 1); signal.pidfd_send_signal(int(sys.argv[1]), signal.SIGKILL)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +58,6 @@ def spawn(
     except OSError as error:
         message = f"{child.command[0]} can't be started: {error}. No agent was started."
         raise GuardError("AG403", message, "Run `agent-guard doctor`.") from error
-
-
-def watch(pidfd: int) -> subprocess.Popen[bytes]:
-    """Start a process that kills the one behind the pidfd once the guard, and with it its standard input, is gone.
-
-    For an ordinary user's containers: there the init has the agent's own user, so the agent may reach into it with
-    ptrace(2) and clear its parent-death signal. This process lies outside of the container. Close its input to end it.
-    """
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _WATCH, str(pidfd)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        pass_fds=(pidfd,),
-        env={},
-        cwd="/",
-        start_new_session=True,
-    )
 
 
 def wait_exit(pidfd: int, timeout: float | None) -> bool:

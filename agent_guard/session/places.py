@@ -37,6 +37,26 @@ class Places:
         return self.logs / f"{self.operator.lower()}.checkpoint-key"
 
     @property
+    def latches(self) -> Path:
+        """The halts that were seen, one file an agent."""
+        return self._network / "latches"
+
+    @property
+    def ballots(self) -> Path:
+        """Where ballots may be put for this operator's guard."""
+        return self._network / "guards" / self.operator.lower() / "ballots"
+
+    @property
+    def signers_socket(self) -> Path:
+        """Where signers reach this operator's guard."""
+        return self.ballots.parent / "guard.sock"
+
+    @property
+    def death(self) -> Path:
+        """The agent's last death receipt, for `status`."""
+        return self._network / "agents" / self.agent / "death.json"
+
+    @property
     def work(self) -> Path:
         """The agent's own folder, kept between runs."""
         return self._network / "agents" / self.agent / "work"
@@ -62,7 +82,7 @@ class Places:
             if self._network.lstat().st_uid != os.geteuid():
                 raise PermissionError(errno.EPERM, f"{self._network} belongs to another user")
             self._network.chmod(0o700)
-            for folder in (self.log.parent, self.work, self.socket.parent):
+            for folder in (self.log.parent, self.ballots, self.work, self.socket.parent):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise GuardError(

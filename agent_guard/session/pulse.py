@@ -7,7 +7,8 @@ chain.
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,23 @@ class Pulse:
     def end(self) -> None:
         """Takes the pulse away: the guard ends in order."""
         self.path.unlink(missing_ok=True)
+
+
+def keep_death(path: Path, facts: Mapping[str, object]) -> None:
+    """Leaves the last death receipt where `status` finds it; the log has it all the same."""
+    partial = path.with_suffix(".partial")
+    with suppress(OSError):  # a convenience
+        partial.write_text(json.dumps(facts))
+        partial.replace(path)
+
+
+def last_death(path: Path) -> dict[str, Any] | None:
+    """The last death receipt on this host, None if there is none."""
+    try:
+        facts = json.loads(path.read_text())
+        return facts if isinstance(facts, dict) and "dead" in facts else None
+    except (OSError, ValueError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

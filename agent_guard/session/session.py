@@ -1,240 +1,200 @@
-"""Runs one agent under guard: refuses to start it, starts it, and stays until it has ended or is proven dead.
+"""Guards one agent or a fleet: refuses to start what may not run, starts the others, and stays until nothing lives.
 
-The kill path (watcher, supervisor, container, and what carries out a Ctrl-C) works on threads of its own and waits for
-nothing here. This thread records what happened and at the end has the death receipt anchored before it returns.
+The kill path (readers, watcher, carriers, containers, and what carries out a Ctrl-C) works on threads of its own and
+waits for nothing here. This thread records what happened and at the end has the death receipts anchored before it
+returns.
 """
 
 import logging
-import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
 from agent_guard.api import Server
-from agent_guard.chain.council import CouncilContract
-from agent_guard.chain.history import HaltOnChain, latest_halt
 from agent_guard.chain.subscription import HeadSubscription
 from agent_guard.entry import Kind as Entry
 from agent_guard.errors import GuardError, Kind
-from agent_guard.guard.supervisor import DeathReceipt, Frozen, Occurrence, Supervisor, Thawed, Trouble
 from agent_guard.guard.watcher import Watcher
 from agent_guard.log.anchor import Anchor
 from agent_guard.log.recorder import Recorder
-from agent_guard.sandbox.container import Container
-from agent_guard.session import events
+from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
-from agent_guard.session.pulse import Pulse
+from agent_guard.session.finding import HaltFinder
+from agent_guard.session.journal import FLUSH_SECONDS, Journal
 from agent_guard.session.telling import Teller
-from agent_guard.session.voice import Voice
-from agent_guard.types import FLEET, Decision, Standing
+from agent_guard.session.ward import STOPPED_BY_HAND, Phase, Ward, WardParts
+from agent_guard.types import Decision
 
 logger = logging.getLogger(__name__)
 
-# A guard sees a halt within seconds; looking further back only costs time.
-BLOCKS_LOOKED_BACK = 10_000
-# The death receipt waits that long for the halt's own block: a node may answer a byte at a time.
-HISTORY_SECONDS = 10.0
-FLUSH_SECONDS = 60.0
 TELL_SECONDS = 2.0
 TICK = 0.1
-STOPPED_BY_HAND = "the guard was stopped"
+DISSENT_SECONDS = 2.0
+"""For so long endpoints must differ before it is recorded: a block more or less is no dissent."""
 
 
 @dataclass(slots=True)
 class Parts:
-    """What wiring built for one run.
+    """What wiring built for one guard: what its agents share, and each agent's own. `grace`: seconds, for a Ctrl-C."""
 
-    `start_container` starts the agent, given its standard output and error; nothing of it runs before that.
-    """
-
-    agent: str
-    agent_id: bytes
-    contract: CouncilContract
-    deploy_block: int
     watcher: Watcher
-    subscription: HeadSubscription
+    subscriptions: Sequence[HeadSubscription]
     recorder: Recorder
     anchor: Anchor
     server: Server
-    pulse: Pulse
-    start_container: Callable[[int, int], Container]
-    describe: dict[str, object]
-    mode: str
+    finder: HaltFinder
+    desk: BallotDesk
+    wards: Sequence[WardParts]
+    grace: float = 0.0
 
 
 class Session:
-    """One run. `tell` gets a step at a time, on a thread of its own: it may block, or fail, without any effect."""
+    """One guard's work. `tell` gets a step at a time, on a thread of its own: it may block, or fail, without effect."""
 
     def __init__(self, parts: Parts, tell: Callable[[Step], None]) -> None:
         self._parts = parts
         self._teller = Teller(tell)
         self._tell = self._teller.tell
-        self._voice = Voice(lambda stream, line: self._teller.say(events.said(stream, line)))
-        # Not SimpleQueue: its wait becomes endless if a signal's handler outlasts the time-out (CPython 3.11).
-        self._occurrences: queue.Queue[Occurrence] = queue.Queue()
+        self._journal = Journal(parts.recorder, self._tell)
+        self._occurred = threading.Event()
+        self._wards = [
+            Ward(
+                ward,
+                parts.watcher,
+                self._journal,
+                parts.finder,
+                self._tell,
+                self._teller.say,
+                self._occurred.set,
+            )
+            for ward in parts.wards
+        ]
         self.heard = False
-        self._stop_asked = threading.Event()
-        self._over = False  # from here on nothing of the agent lives
+        self._stops_asked = 0
+        self._over = False  # from here on nothing of any agent lives
         self._leave_asked = threading.Event()
         self._may_leave = False
+        self._dissent: dict[str, str] = {}
+        self._dissent_since: tuple[frozenset[str], float] = (frozenset(), 0.0)
 
     def run(self) -> int:
         """The exit code: the agent's own, 8 after a kill on the council's word, 130 after Ctrl-C.
 
-        Afterwards `heard` says whether all that was told has been heard: not if the listener stands still or is gone.
+        Of a fleet: 8 if any agent is halted, else 0 if all ended with 0, else 1. Afterwards `heard` says whether all
+        that was told has been heard: not if the listener stands still or is gone.
 
         Raises:
-            GuardError: AG421 if the agent may not run (nothing was started); what its start raises.
+            GuardError: AG421 if no agent may run (nothing was started); what the start of a lone agent raises.
         """
         try:
             return self._run()
         finally:
-            self._voice.end(TICK)
             self.heard = self._teller.end(TELL_SECONDS)
 
     def _run(self) -> int:
-        parts = self._parts
-        standing = parts.watcher.standing(parts.agent)
-        if standing.verdict.decision is not Decision.RUN:
-            raise may_not_run(standing)
-        self._record(Entry.CONFIG, parts.describe)
-        with self._signals():
-            # The block on which the decision to start rests, not a newer one that may hold a halt.
-            self._record(Entry.START, {"mode": parts.mode}, block=standing.block)
-            container = parts.start_container(self._voice.stdout, self._voice.stderr)
-            try:
-                return self._guard(container)
-            finally:
-                container.close()
+        with self._signals(), ExitStack() as stack:
+            for ward in self._wards:
+                stack.callback(ward.close)
+            self._start_all()
+            self._watch(stack)
+            while self._goes_on():
+                self._occurred.wait(TICK)
+                self._occurred.clear()
+                self._tick()
+            self._over = True
+            self._parts.watcher.stop()
+            self._parts.desk.stop()
+            self._flush()
+        return self._exit_code()
 
-    def _guard(self, container: Container) -> int:
-        parts = self._parts
-        supervisor = Supervisor(container, self._occurrences.put)
-        parts.watcher.attach(parts.agent, supervisor.apply)
-        parts.watcher.start()
-        parts.subscription.start()
+    def _watch(self, stack: ExitStack) -> None:
         over = threading.Event()
-        threading.Thread(target=self._attend, args=(supervisor, over), name="attend", daemon=True).start()
-        self._tell({"event": "started", "agent": parts.agent, "mode": parts.mode})
-        self._voice.listen()
+        stack.callback(over.set)
+        threading.Thread(target=self._attend, args=(over,), name="attend", daemon=True).start()
+        for subscription in self._parts.subscriptions:
+            subscription.start()
+        self._parts.desk.start(self._journal, self._tell)
+
+    def _start_all(self) -> None:
+        """Starts every agent that may run; those that may not wait for the council, unless none may."""
+        wards = self._wards
+        standings = [ward.standing() for ward in wards]
+        if all(standing.verdict.decision is not Decision.RUN for standing in standings):
+            wards[0].begin()  # raises why not
+        self._parts.watcher.start()
+        for ward in wards:
+            if self._stops_asked:
+                return
+            self._try_to_begin(ward, alone=len(wards) == 1)
+
+    def _try_to_begin(self, ward: Ward, alone: bool) -> None:
         try:
-            self._until_over(container, supervisor)
-        finally:
-            over.set()
-        self._over = True
-        parts.watcher.stop()
-        self._drain()
-        if supervisor.receipt is None:
-            return self._exited(container)
-        return self._died(supervisor.receipt)
+            ward.begin()
+        except GuardError as error:
+            if alone:
+                raise
+            self._tell({"event": "trouble", "agent": ward.agent, **error.as_dict()})
+            if error.code != "AG421":  # it could not be started, and will not be
+                ward.phase, ward.exit_code = Phase.ENDED, error.exit_code
 
-    def _until_over(self, container: Container, supervisor: Supervisor) -> None:
-        """Tells what happens until the agent has ended by itself or is proven dead."""
-        while supervisor.receipt is None and container.wait(0) is None:
-            self._parts.pulse.beat(self._standing(), self._parts.anchor.lag(), self._parts.mode)
-            self._drain(TICK)
-        supervisor.settle()
+    def _goes_on(self) -> bool:
+        """Whether anything lives, or waits for the end of a planned stop that let it leave."""
+        phases = [ward.phase for ward in self._wards]
+        return Phase.LIVING in phases or (Phase.WAITING in phases and not self._stops_asked)
 
-    def _attend(self, supervisor: Supervisor, over: threading.Event) -> None:
+    def _tick(self) -> None:
+        lag = self._parts.anchor.lag()
+        for ward in self._wards:
+            ward.tick(lag)
+            waits = ward.phase is Phase.WAITING or (ward.phase is Phase.HALTED and len(self._wards) > 1)
+            if waits and not self._stops_asked and ward.standing().verdict.decision is Decision.RUN:
+                self._try_to_begin(ward, alone=False)
+        self._note_dissent()
+
+    def _note_dissent(self) -> None:
+        """Records and tells which endpoints say something else than the quorum, when that changes and lasts."""
+        found: dict[str, str] = {}
+        for ward in self._wards:
+            standing = ward.standing()
+            if standing.endpoints is not None and standing.endpoints.total > 1:
+                found |= standing.endpoints.dissent
+        named = frozenset(found)
+        if named != self._dissent_since[0]:
+            self._dissent_since = named, time.monotonic()
+        lasts = time.monotonic() - self._dissent_since[1] >= DISSENT_SECONDS
+        if lasts and named != frozenset(self._dissent):
+            self._dissent = found
+            self._journal.write(None, Entry.DISSENT, {"endpoints": dict(found)})
+            self._tell({"event": "dissent", "endpoints": found})
+
+    def _attend(self, over: threading.Event) -> None:
         """Carries out a Ctrl-C, and halts if the watcher hangs. Its own thread: a slow disk must not delay it."""
+        asked_at: float | None = None
         while not over.wait(TICK):
             try:
-                if self._stop_asked.is_set():
-                    self._parts.watcher.condemn(self._parts.agent, STOPPED_BY_HAND)
-                elif overdue := self._parts.watcher.overdue(self._parts.agent):
-                    supervisor.apply(overdue)
+                if self._stops_asked:
+                    asked_at = time.monotonic() if asked_at is None else asked_at
+                    self._stop_all(time.monotonic() - asked_at)
+                else:
+                    for ward in self._wards:
+                        ward.overrule()
             except Exception as error:  # noqa: BLE001 - tried again at the next tick: nothing may end this thread
-                logger.error("could not stop the agent (%s: %s); trying again", type(error).__name__, error)
+                logger.error("could not stop the agents (%s: %s); trying again", type(error).__name__, error)
 
-    def _standing(self) -> Standing:
-        return self._parts.watcher.standing(self._parts.agent)
-
-    def _drain(self, timeout: float = 0.0) -> None:
-        """Records and tells what the kill path reported; waits up to `timeout` seconds for the first."""
-        while True:
-            try:
-                occurrence = (
-                    self._occurrences.get(timeout=timeout) if timeout else self._occurrences.get_nowait()
-                )
-            except queue.Empty:
-                return
-            timeout = 0.0
-            if isinstance(occurrence, Frozen):
-                self._record(Entry.FREEZE, {"reason": occurrence.reason})
-                self._tell(events.frozen(occurrence))
-            elif isinstance(occurrence, Thawed):
-                self._record(Entry.THAW, {})
-                self._tell(events.thawed(occurrence))
-            elif isinstance(occurrence, Trouble):
-                self._tell(events.trouble(occurrence))
-
-    def _exited(self, container: Container) -> int:
-        code = container.wait(0)
-        self._record(Entry.EXIT, {"exit_code": code})
-        self._flush()
-        self._voice.end(TELL_SECONDS)
-        self._tell({"event": "exited", "exit_code": code})
-        return Kind.FAILURE.value if code is None else code
-
-    def _died(self, receipt: DeathReceipt) -> int:
-        by_hand = receipt.reason == STOPPED_BY_HAND
-        halt = None if by_hand else self._halt_on_chain(receipt)
-        times = events.stages(receipt, halt)
-        self._tell({"event": "halted", "reason": receipt.reason, "epoch": receipt.epoch})
-        halted_at = self._record(
-            Entry.HALT, {"reason": receipt.reason}, block=halt.block if halt else receipt.block
-        )
-        self._record(
-            Entry.DEATH,
-            {"reason": receipt.reason, "survivors": 0},
-            refers_to=halted_at,
-            meta=times.as_meta(receipt),
-        )
-        self._tell(events.dead(receipt, times))
-        self._flush()
-        return Kind.INTERRUPTED.value if by_hand else Kind.HALTED.value
-
-    def _halt_on_chain(self, receipt: DeathReceipt) -> HaltOnChain | None:
-        """The halt's own block and votes, to be told with the death; the kill did not wait for them."""
-        if receipt.block is None:
-            return None
-        parts = self._parts
-        last = receipt.block
-        first = max(parts.deploy_block, last.number - BLOCKS_LOOKED_BACK)
-        found: Future[HaltOnChain | None] = Future()
-
-        def look() -> None:
-            try:
-                found.set_result(latest_halt(parts.contract, (parts.agent_id, FLEET), first, last))
-            except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
-                found.set_exception(error)
-
-        threading.Thread(target=look, name="history", daemon=True).start()
-        try:
-            return found.result(HISTORY_SECONDS)
-        except (GuardError, TimeoutError) as error:
-            told = error if isinstance(error, GuardError) else _slow_node(parts.contract.endpoint.name)
-            self._tell({"event": "trouble", **told.as_dict()})
-            return None
-
-    def _record(self, kind: Entry, content: dict[str, object], **more: object) -> int | None:
-        """Writes an entry of the guard's own and waits until it is on disk. A failure is told and stops nothing."""
-        try:
-            future = self._parts.recorder.append(self._parts.agent, kind, content, **more)  # type: ignore[arg-type]
-            return future.result(timeout=FLUSH_SECONDS).index
-        except (GuardError, TimeoutError) as error:
-            if kind in (Entry.CONFIG, Entry.START):
-                raise  # what can't be recorded is not started
-            told = error if isinstance(error, GuardError) else _slow_disk(kind)
-            self._tell({"event": "trouble", **told.as_dict()})
-            return None
+    def _stop_all(self, waited: float) -> None:
+        """Stops every agent for the operator: after its grace, or at once if he asks again."""
+        for ward in self._wards:
+            if waited >= self._parts.grace or self._stops_asked > 1:
+                self._parts.watcher.condemn(ward.agent, STOPPED_BY_HAND)
+            else:
+                self._parts.watcher.ask(ward.agent, STOPPED_BY_HAND)
 
     def _flush(self) -> None:
-        """Has everything anchored, the death receipt above all, before the run ends; Ctrl-C ends the waiting."""
+        """Has everything anchored, the death receipts above all, before the run ends; Ctrl-C ends the waiting."""
         self._parts.server.stop()
         self._may_leave = True
         try:
@@ -249,16 +209,31 @@ class Session:
         if self._leave_asked.is_set():
             self._tell({"event": "trouble", **_left_unanchored().as_dict()})
 
+    def _exit_code(self) -> int:
+        if any(ward.by_hand for ward in self._wards):
+            return Kind.INTERRUPTED.value
+        if any(ward.phase is Phase.HALTED for ward in self._wards):
+            return Kind.HALTED.value
+        if self._stops_asked:
+            return Kind.INTERRUPTED.value
+        codes = [ward.exit_code for ward in self._wards]
+        if len(codes) == 1:
+            return Kind.FAILURE.value if codes[0] is None else codes[0]
+        return 0 if all(code == 0 for code in codes) else Kind.FAILURE.value
+
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGINT, SIGTERM, SIGHUP and SIGQUIT kill the agent first and end the run in order; once more, and it ends
-        without waiting for the chain.
+        """SIGINT, SIGTERM, SIGHUP and SIGQUIT stop the agents first and end the run in order; once more, and it waits
+        for no grace and not for the chain.
 
         Ctrl-Z and a terminal that wants its background to wait are ignored: who stands still can't watch.
         """
 
         def stop(number: int, frame: FrameType | None) -> None:
-            (self._leave_asked if self._over else self._stop_asked).set()
+            if self._over:
+                self._leave_asked.set()
+            else:
+                self._stops_asked += 1
             if self._may_leave:
                 raise KeyboardInterrupt
 
@@ -273,34 +248,9 @@ class Session:
                 signal.signal(number, handler)
 
 
-def may_not_run(standing: Standing) -> GuardError:
-    return GuardError(
-        "AG421",
-        f"{standing.agent} may not run: {standing.verdict.reason}. Nothing was started.",
-        "See where it stands with: agent-guard status; only the council's signers can let it run.",
-    )
-
-
 def _left_unanchored() -> GuardError:
     return GuardError(
         "AG531",
         "You did not wait for the last entries to be anchored. They are safe on this disk.",
         "They are anchored when the guard runs next.",
-    )
-
-
-def _slow_node(name: str) -> GuardError:
-    return GuardError(
-        "AG201",
-        f"{name} did not say within {HISTORY_SECONDS:g} s in which block the halt stands. The death receipt names the"
-        " newest block that was read instead.",
-        "Check the node, or name another with --rpc-url.",
-    )
-
-
-def _slow_disk(kind: Entry) -> GuardError:
-    return GuardError(
-        "AG521",
-        f"The {kind.value} entry was not on disk after {FLUSH_SECONDS:g} s and may be missing from the log.",
-        "Check the disk that holds the guard's log.",
     )

@@ -5,6 +5,7 @@ computed without a wallet library, so that a test can hold both against each oth
 raise `MalformedBallot` instead of being cut to fit. Signatures are neither made nor checked here. Pure, without I/O.
 """
 
+from agent_guard.typed_data.death import death_digest, death_typed_data
 from agent_guard.typed_data.messages import (
     MalformedBallot,
     agent_id,
@@ -26,6 +27,8 @@ __all__ = [
     "ballot_digest",
     "ballot_typed_data",
     "checksum_address",
+    "death_digest",
+    "death_typed_data",
     "domain_separator",
     "head_digest",
     "head_typed_data",

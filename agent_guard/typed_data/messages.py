@@ -84,8 +84,8 @@ def checksum_address(address: str) -> str:
 
 def ballot_typed_data(ballot: Ballot, chain_id: int, council: str) -> dict[str, Any]:
     """The whole EIP-712 message, as JSON for `eth_signTypedData_v4` and `Account.sign_typed_data(full_message=...)`."""
-    struct_hash(ballot)  # refuses values out of range
-    return _typed_data("Ballot", BALLOT_FIELDS, _ballot_values(ballot), chain_id, council)
+    struct_hash(ballot)  # refuses an action that is none
+    return typed_data_of("Ballot", BALLOT_FIELDS, _ballot_values(ballot), chain_id, council)
 
 
 def domain_separator(chain_id: int, council: str) -> bytes:
@@ -112,14 +112,12 @@ def ballot_digest(ballot: Ballot, chain_id: int, council: str) -> bytes:
 
 def head_typed_data(size: int, root: bytes, chain_id: int, council: str) -> dict[str, Any]:
     """The EIP-712 message by which an operator vouches for a head of its log, in a form that a contract can check."""
-    values = {"size": size, "root": root}
-    _struct_hash("Head", HEAD_FIELDS, values)  # refuses values out of range
-    return _typed_data("Head", HEAD_FIELDS, values, chain_id, council)
+    return typed_data_of("Head", HEAD_FIELDS, {"size": size, "root": root}, chain_id, council)
 
 
 def head_digest(size: int, root: bytes, chain_id: int, council: str) -> bytes:
     """The 32 bytes that the operator signs for a head: entries and 32-byte RFC 6962 root."""
-    return _digest(chain_id, council, _struct_hash("Head", HEAD_FIELDS, {"size": size, "root": root}))
+    return digest_of("Head", HEAD_FIELDS, {"size": size, "root": root}, chain_id, council)
 
 
 # ----------------------------------------------------------------------------------------------------------- encoding
@@ -138,10 +136,11 @@ def _ballot_values(ballot: Ballot) -> dict[str, Any]:
     }
 
 
-def _typed_data(
+def typed_data_of(
     name: str, fields: Fields, values: Mapping[str, Any], chain_id: int, council: str
 ) -> dict[str, Any]:
-    domain_separator(chain_id, council)  # refuses values out of range
+    """A struct of these fields in the council's domain. Raises `MalformedBallot` for values out of range."""
+    digest_of(name, fields, values, chain_id, council)
     return {
         "types": {"EIP712Domain": _described(DOMAIN_FIELDS), name: _described(fields)},
         "primaryType": name,
@@ -166,6 +165,11 @@ def _json(value: int | bytes | str) -> int | str:
     return str(value) if isinstance(value, int) and value > _JSON_INTEGER else value
 
 
+def digest_of(name: str, fields: Fields, values: Mapping[str, Any], chain_id: int, council: str) -> bytes:
+    """The 32 bytes to sign for a struct in the council's domain. Raises `MalformedBallot` for values out of range."""
+    return _digest(chain_id, council, _struct_hash(name, fields, values))
+
+
 def _digest(chain_id: int, council: str, hashed: bytes) -> bytes:
     """EIP-712: keccak256(0x19 0x01 || domain separator || hashStruct(message))."""
     return keccak(b"\x19\x01" + domain_separator(chain_id, council) + hashed)
@@ -187,6 +191,10 @@ def _word(kind: str, value: Any) -> bytes:
         return bytes(value)
     if kind == "address":
         return bytes(12) + bytes.fromhex(checksum_address(value)[2:])
+    if kind == "string":
+        if not isinstance(value, str) or not value.isascii():
+            raise MalformedBallot("a word is not ASCII text")
+        return keccak(value.encode())
     bits = int(kind.removeprefix("uint"))
     if type(value) is not int or not 0 <= value < 1 << bits:
         raise MalformedBallot(f"a number is not an integer from 0 to 2^{bits} - 1")

@@ -12,6 +12,7 @@ from agent_guard.chain import deployment as records
 from agent_guard.chain.council import CouncilContract
 from agent_guard.chain.deployment import Deployment
 from agent_guard.chain.endpoint import Endpoint
+from agent_guard.chain.quorum import QuorumEndpoint
 from agent_guard.chain.sender import Sender
 from agent_guard.errors import GuardError
 from agent_guard.keys import keystore, password
@@ -21,12 +22,17 @@ from agent_guard.voting.voting import Voting
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A council and the endpoint it was found at, checked against the deployment record."""
+    """A council and the endpoint it was found at, checked against the deployment record.
+
+    With several endpoints `endpoint` and `contract` read a quorum of them as one, and `members` are the council seen
+    through each.
+    """
 
     settings: Settings
     deployment: Deployment
     endpoint: Endpoint
     contract: CouncilContract
+    members: tuple[CouncilContract, ...]
 
     def sender(self, account: LocalAccount) -> Sender:
         return sender(self.endpoint, account, self.settings)
@@ -44,16 +50,24 @@ class KeyChoice:
     password_file: Path | None = None
 
 
-def endpoint(settings: Settings) -> Endpoint:
-    """The one endpoint in use. Raises AG102 if several are named: a quorum of them is not built yet."""
-    if len(settings.rpc_url) > 1:
+def endpoints(settings: Settings) -> list[Endpoint]:
+    """Every endpoint. Raises AG102 if two are at one place: a node that agrees with itself is no quorum."""
+    found = [Endpoint(url, settings.rpc_timeout) for url in settings.rpc_url]
+    names = [one.name for one in found]
+    if twice := {name for name in names if names.count(name) > 1}:
         raise GuardError(
             "AG102",
-            f"{len(settings.rpc_url)} RPC endpoints are named; this version reads one, and taking the first of several"
-            " would be failover, not a quorum. Nothing was started.",
-            "Name one endpoint with --rpc-url.",
+            f"{', '.join(sorted(twice))} is named more than once; a node that agrees with itself is no quorum. Nothing"
+            " was started.",
+            "Name endpoints at different hosts or ports, run by different people if you can.",
         )
-    return Endpoint(settings.rpc_url[0], settings.rpc_timeout)
+    return found
+
+
+def endpoint(settings: Settings) -> Endpoint:
+    """The one endpoint, or all of them read as one. Raises AG102."""
+    found = endpoints(settings)
+    return found[0] if len(found) == 1 else QuorumEndpoint(found, settings.needed_endpoints)
 
 
 def sender(endpoint: Endpoint, account: LocalAccount, settings: Settings) -> Sender:
@@ -69,11 +83,13 @@ def checksummed(address: str) -> str:
 
 
 def connect(settings: Settings) -> Connection:
-    """The council of the chosen network. Raises AG204 no record, AG202/AG203 wrong chain or code, AG201."""
+    """The council of the chosen network. Raises AG204 no record, AG202/AG203 wrong chain or code, AG201, AG209."""
     deployment = records.load(settings.record_path)
     found = endpoint(settings)
     records.check(deployment, found)
-    return Connection(settings, deployment, found, CouncilContract(found, deployment.address))
+    members = found.members if isinstance(found, QuorumEndpoint) else (found,)
+    contracts = tuple(CouncilContract(member, deployment.address) for member in members)
+    return Connection(settings, deployment, found, CouncilContract(found, deployment.address), contracts)
 
 
 def key_path(settings: Settings, choice: KeyChoice, environ: Mapping[str, str]) -> Path:

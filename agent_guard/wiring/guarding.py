@@ -1,45 +1,60 @@
 """Builds all that one guarded run needs, and takes it down again in order."""
 
+import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from agent_guard import typed_data
-from agent_guard.api import serve
+from agent_guard.api import Server, bind_socket, create_app, door
 from agent_guard.chain.anchoring import HeadWriter
+from agent_guard.chain.sender import Sender
 from agent_guard.chain.subscription import HeadSubscription, websocket_url
-from agent_guard.chain.view import ChainView
+from agent_guard.chain.view import ChainView, Pace
 from agent_guard.checkpoint import Checkpoint, Signer, log_origin, sign_note
 from agent_guard.errors import GuardError
 from agent_guard.gate import Gate, History
 from agent_guard.gate import Limits as GateLimits
-from agent_guard.guard.verdict import Limits
-from agent_guard.guard.watcher import Watcher
+from agent_guard.guard.ballots import BallotBox
+from agent_guard.guard.evidence import Limits
+from agent_guard.guard.latches import Latches
+from agent_guard.guard.watcher import Keeping, Watcher
 from agent_guard.log.anchor import Anchor, AnchorPolicy, HeadSigner
 from agent_guard.log.recorder import Recorder
 from agent_guard.sandbox.cgroup import Cgroup, remove_stale
 from agent_guard.sandbox.container import Container
+from agent_guard.sandbox.deadman import Deadman
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.sandbox.view import ContainerSpec, agent_uid
+from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
+from agent_guard.session.finding import HaltFinder
 from agent_guard.session.places import Places
-from agent_guard.session.pulse import Pulse
-from agent_guard.session.session import Parts, Session, may_not_run
+from agent_guard.session.pulse import Pulse, keep_death
+from agent_guard.session.session import Parts, Session
+from agent_guard.session.ward import WardParts, may_not_run
 from agent_guard.settings import Settings
 from agent_guard.store import Store
 from agent_guard.types import Decision, LogIdentity, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
 
+logger = logging.getLogger(__name__)
+
 LEFTOVER_SECONDS = 10.0
+LATCH_SECONDS = 5.0
+STOOD_STILL = "the guard stood still, and its deadman killed the agent"
 SWITCH_SECONDS = 0.0005
 """The agent's API shares the interpreter with the kill path. While a hostile agent floods it, each step of a kill waits
 for the interpreter; at Python's default of 5 ms a flood of 1 MiB bodies stretched a kill from 3 to 550 ms, at this to
@@ -50,79 +65,137 @@ for the interpreter; at Python's default of 5 ms a flood of 1 MiB bodies stretch
 class Command:
     """What to run, and what it may see beyond its own folders.
 
-    `secrets`: files it must never see, such as the operator's key; `settings_file`: one it must never change.
+    `net` None is what the settings say. `secrets`: files it must never see, such as the operator's key;
+    `settings_files`: those it must never change.
     """
 
     agent: str
     argv: tuple[str, ...]
     rw: tuple[Path, ...] = ()
     ro: tuple[Path, ...] = ()
-    env: dict[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    net: Literal["none", "host"] | None = None
     secrets: tuple[Path, ...] = ()
-    settings_file: Path | None = None
+    settings_files: tuple[Path, ...] = ()
 
 
 @contextmanager
 def guarded(
-    connection: Connection, operator: LocalAccount, command: Command, tell: Callable[[Step], None]
+    connection: Connection,
+    operator: LocalAccount,
+    commands: Sequence[Command],
+    tell: Callable[[Step], None],
 ) -> Iterator[Session]:
-    """A run ready to start.
+    """A run of one agent, or of a fleet, ready to start.
 
     Raises:
-        GuardError: AG311 unknown agent, AG420 another operator's, AG421 may not run, AG4xx no container to be had,
-            AG5xx the log can't be opened, or does not go on from its head on chain, AG2xx the chain can't be read.
-            Nothing is started then.
+        GuardError: AG311 unknown agent, AG420 another operator's, AG421 none may run, AG422 a kept halt can't be read,
+            AG4xx no container to be had, AG5xx the log can't be opened, or does not go on from its head on chain, AG2xx
+            the chain can't be read. Nothing is started then.
     """
-    settings, identity = connection.settings, typed_data.agent_id(command.agent)
+    settings = connection.settings
     sys.setswitchinterval(SWITCH_SECONDS)
-    watcher, subscription = _watching(connection, command.agent, identity)
-    _refuse(watcher.standing(command.agent), operator.address)
-    choice = choose_mode(settings.sandbox)
-    if choice.mode is not Mode.NONE:  # said aloud by the command that was asked for it
-        probe(choice, agent_uid(int.from_bytes(identity, "big")))
-    _end_leftovers(choice)
-    places = Places(settings.home, settings.network, operator.address, command.agent)
-    places.create()
+    agents = {command.agent: typed_data.agent_id(command.agent) for command in commands}
+    places = {name: Places(settings.home, settings.network, operator.address, name) for name in agents}
+    shared = places[commands[0].agent]
     with ExitStack() as stack:
-        stack.callback(subscription.stop)
-        store = stack.enter_context(Store(places.log, _identity(connection, operator.address)))
-        anchor, vkey = _anchor(connection, operator, store, places)
+        latches = Latches(shared.latches, _council_name(connection), _warn)
+        stack.callback(latches.close, LATCH_SECONDS)
+        deadman = Deadman(settings.hang_limit)
+        stack.callback(deadman.close)
+        watcher, subscriptions = _watching(connection, agents, latches, deadman)
+        stack.callback(watcher.stop)
+        _refuse([watcher.standing(name) for name in agents], operator.address)
+        choice = choose_mode(settings.sandbox)
+        if choice.mode is not Mode.NONE:  # said aloud by the command that was asked for it
+            probe(choice, agent_uid(int.from_bytes(agents[shared.agent], "big")))
+        _end_leftovers(choice)
+        for place in places.values():
+            place.create()
+        for subscription in subscriptions:
+            stack.callback(subscription.stop)
+        store = stack.enter_context(Store(shared.log, _identity(connection, operator.address)))
+        sender = connection.sender(operator)
+        anchor, vkey = _anchor(connection, operator, sender, store, shared)
         stack.callback(anchor.close)
-        recorder = Recorder(store, lambda: watcher.standing(command.agent).block, anchor.wake)
+        recorder = Recorder(store, lambda: watcher.standing(shared.agent).block, anchor.wake)
         stack.callback(recorder.close)
         anchor.check()
         anchor.start()
-        standing = _standing(watcher, command.agent, recorder, anchor)
-        reader = stack.enter_context(store.reader())
-        limits = GateLimits(settings.max_unanchored_entries, settings.max_unanchored_age)
-        gate = Gate(command.agent, standing, recorder, anchor.lag, History(command.agent, reader), limits)
-        server = serve(gate, places.socket)
+        server = Server()
         stack.callback(server.stop)
-        pulse = Pulse(places.pulse)
-        stack.callback(pulse.end)
-        spec = _spec(settings, command, identity, places)
-        parts = Parts(
-            agent=command.agent,
-            agent_id=identity,
-            contract=connection.contract,
-            deploy_block=connection.deployment.deploy_block,
-            watcher=watcher,
-            subscription=subscription,
-            recorder=recorder,
-            anchor=anchor,
-            server=server,
-            pulse=pulse,
-            start_container=lambda out, err: Container.start(spec, choice, out, err),
-            describe=_describe(settings, command, choice, vkey),
-            mode=choice.mode.value,
+        server.start()
+        app = create_app()
+        reader = stack.enter_context(store.reader())
+        wards = []
+        for command in commands:
+            standing = _standing(watcher, command.agent, recorder, anchor)
+            limits = GateLimits(settings.max_unanchored_entries, settings.max_unanchored_age)
+            gate = Gate(command.agent, standing, recorder, anchor.lag, History(command.agent, reader), limits)
+            place = places[command.agent]
+            server.open(door(app, gate), bind_socket(place.socket), gate.note_refusal)
+            spec = _spec(settings, command, agents[command.agent], place)
+            wards.append(
+                WardParts(
+                    agent=command.agent,
+                    agent_id=agents[command.agent],
+                    pulse=Pulse(place.pulse),
+                    start_container=partial(_start, spec, choice, deadman),
+                    sign_death=partial(_sign_death, connection, operator),
+                    keep_death=partial(keep_death, place.death),
+                    describe=_describe(settings, command, choice, vkey),
+                    mode=choice.mode.value,
+                )
+            )
+        voting = connection.voting()
+        yield Session(
+            Parts(
+                watcher=watcher,
+                subscriptions=subscriptions,
+                recorder=recorder,
+                anchor=anchor,
+                server=server,
+                finder=HaltFinder(connection.contract, connection.deployment.deploy_block),
+                desk=BallotDesk(watcher, lambda ballots: voting.submit(ballots, sender), shared.ballots),
+                wards=wards,
+                grace=settings.grace,
+            ),
+            tell,
         )
-        yield Session(parts, tell)
 
 
-def _watching(connection: Connection, agent: str, identity: bytes) -> tuple[Watcher, HeadSubscription]:
-    """The watcher, after its first look, and what wakes it. Raises what the first look met."""
+def _start(spec: ContainerSpec, choice: Choice, deadman: Deadman, stdout: int, stderr: int) -> Container:
+    return Container.start(spec, choice, stdout, stderr, deadman)
+
+
+def _sign_death(
+    connection: Connection, operator: LocalAccount, agent: bytes, facts: Mapping[str, int | str]
+) -> str:
+    """The operator's signature (EIP-712) of a death, base64 of 65 bytes: 88 characters, which public metadata holds."""
+    message = typed_data.death_typed_data(
+        agent, facts, connection.deployment.chain_id, connection.contract.address
+    )
+    return b64encode(Account.sign_typed_data(operator.key, full_message=message).signature).decode()
+
+
+def _council_name(connection: Connection) -> str:
+    """Which council on which chain a kept halt is of."""
+    deployment = connection.deployment
+    return f"{deployment.chain_id} {deployment.genesis_hash} {deployment.address}"
+
+
+def _warn(error: GuardError) -> None:
+    logger.error("%s", error.message)
+
+
+def _watching(
+    connection: Connection, agents: Mapping[str, bytes], latches: Latches, deadman: Deadman
+) -> tuple[Watcher, list[HeadSubscription]]:
+    """The watcher, after its first look, and what wakes it. Raises what the first look met, AG422."""
     settings = connection.settings
-    view = ChainView([connection.contract], [identity], settings.rpc_timeout)
+    proofs: dict[str, Literal["no", "some", "all"]] = {"off": "no", "auto": "some", "require": "all"}
+    pace = Pace(settings.poll, proofs[settings.state_proofs])
+    view = ChainView(connection.members, list(agents.values()), pace)
     timing = connection.contract.council(connection.endpoint.block()).timing
     limits = Limits(
         max_block_age=settings.max_block_age,
@@ -130,26 +203,48 @@ def _watching(connection: Connection, agent: str, identity: bytes) -> tuple[Watc
         vote_freeze=settings.vote_freeze,
         freeze_on_vote=settings.freeze_on_vote,
         lease_grace=timing.lease_grace,
+        quorum=settings.needed_endpoints,
+        require_proof=settings.state_proofs == "require",
+        grace=settings.grace,
+        halt_grace=settings.halt_grace,
     )
-    watcher = Watcher({agent: identity}, view.read, limits, settings.poll)
-    watcher.look()
-    url = settings.ws_url or websocket_url(connection.endpoint.url)
-    return watcher, HeadSubscription(url, watcher.poke, settings.rpc_timeout)
+    keeping = Keeping(
+        {name: latches.load(identity) for name, identity in agents.items()},
+        lambda name, latch: latches.keep(agents[name], latch),
+    )
+    box = BallotBox(connection.deployment.chain_id, connection.contract.address)
+    watcher = Watcher(
+        agents, view, limits, settings.poll, box, keeping, beat=lambda: _beat(watcher, agents, deadman)
+    )
+    watcher.begin(2 * settings.rpc_timeout)
+    urls = settings.ws_url or tuple(websocket_url(url) for url in settings.rpc_url)
+    return watcher, [
+        HeadSubscription(url, partial(watcher.poke, member.endpoint.name), settings.rpc_timeout)
+        for url, member in zip(urls, connection.members, strict=True)
+    ]
 
 
-def _refuse(standing: Standing, operator: str) -> None:
-    """Refuses to start an agent that may not run, or that another operator guards."""
-    if standing.state is not None and standing.state.state is State.NONE:
-        raise unknown_agent(standing.agent)
-    if standing.state is not None and standing.state.operator != operator:
-        raise GuardError(
-            "AG420",
-            f"{standing.agent} is guarded by {standing.state.operator}, and this key is {operator}."
-            " Nothing was started.",
-            "Use the operator's key (--account), or have the signers change it: agent-guard agent register",
-        )
-    if standing.verdict.decision is not Decision.RUN:
-        raise may_not_run(standing)
+def _beat(watcher: Watcher, agents: Iterable[str], deadman: Deadman) -> None:
+    """Says that the watching goes on. If it stood still for too long, the agents are dead by now: that is recorded."""
+    if deadman.beat():
+        for name in agents:
+            watcher.condemn(name, STOOD_STILL)
+
+
+def _refuse(standings: Sequence[Standing], operator: str) -> None:
+    """Refuses agents that are unknown or another operator's, and to start where none may run."""
+    for standing in standings:
+        if standing.state is not None and standing.state.state is State.NONE:
+            raise unknown_agent(standing.agent)
+        if standing.state is not None and standing.state.operator != operator:
+            raise GuardError(
+                "AG420",
+                f"{standing.agent} is guarded by {standing.state.operator}, and this key is {operator}."
+                " Nothing was started.",
+                "Use the operator's key (--account), or have the signers change it: agent-guard agent register",
+            )
+    if all(standing.verdict.decision is not Decision.RUN for standing in standings):
+        raise may_not_run(standings[0])
 
 
 def _end_leftovers(choice: Choice) -> None:
@@ -175,7 +270,7 @@ def _identity(connection: Connection, operator: str) -> LogIdentity:
 
 
 def _anchor(
-    connection: Connection, operator: LocalAccount, store: Store, places: Places
+    connection: Connection, operator: LocalAccount, sender: Sender, store: Store, places: Places
 ) -> tuple[Anchor, str]:
     """The anchoring loop, not started, and the verifier key of its checkpoints."""
     settings, chain_id = connection.settings, connection.deployment.chain_id
@@ -192,7 +287,7 @@ def _anchor(
 
     anchor = Anchor(
         store,
-        HeadWriter(connection.contract, connection.sender(operator)),
+        HeadWriter(connection.contract, sender),
         HeadSigner(note, head),
         AnchorPolicy(settings.anchor_entries, settings.anchor_age),
     )
@@ -232,17 +327,17 @@ def _spec(settings: Settings, command: Command, identity: bytes, places: Places)
     named = (settings.operator_keystore, settings.operator_password_file)
     private = [settings.home, settings.keystores, *command.secrets, *named]
     # Whoever writes these decides which council the next guard listens to, and whether it contains.
-    fixed = [settings.deployments, command.settings_file]
+    fixed = [settings.deployments, *command.settings_files]
     return ContainerSpec(
         argv=command.argv,
         work_dir=places.work.resolve(),
         socket_dir=places.socket.parent.resolve(),
         env=command.env,
-        net=settings.net,
+        net=command.net or settings.net,
         rw=tuple(path.resolve() for path in command.rw),
         ro=tuple(path.resolve() for path in command.ro),
         private=tuple(path.resolve() for path in private if path is not None),
-        fixed=tuple(path.resolve() for path in fixed if path is not None),
+        fixed=tuple(path.resolve() for path in fixed),
         uid=agent_uid(int.from_bytes(identity, "big")),
         name=command.agent,
     )
@@ -253,7 +348,7 @@ def _describe(settings: Settings, command: Command, choice: Choice, vkey: str) -
     return {
         "command": list(command.argv),
         "sandbox": choice.mode.value,
-        "net": settings.net,
+        "net": command.net or settings.net,
         "rw": [str(path) for path in command.rw],
         "ro": [str(path) for path in command.ro],
         "env": sorted(command.env),

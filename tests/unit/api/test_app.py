@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agent_guard.api import create_app
+from agent_guard.api import create_app, door
 from agent_guard.errors import CATALOGUE
 from agent_guard.log.tree import frontier_at
 from agent_guard.merkle import leaf_hash, verify_inclusion
@@ -25,7 +25,7 @@ class Client:
     """Sends requests to the application, each in a loop of its own."""
 
     def __init__(self, gate: Any) -> None:
-        self.app = create_app(gate)
+        self.app = door(create_app(), gate)
 
     def send(self, method: str, path: str, **details: Any) -> httpx.Response:
         async def request() -> httpx.Response:
@@ -402,7 +402,7 @@ def test_a_lying_content_length_changes_nothing(gate, length):
             "headers": headers,
             "query_string": b"",
         }
-        await create_app(gate)(scope, receive, send)
+        await door(create_app(), gate)(scope, receive, send)
 
     asyncio.run(scene())
     assert answers[0]["status"] == 200

@@ -30,7 +30,7 @@ class Situation:
     def standing(self) -> Standing:
         """The next of `verdicts`, if there are any, else `decision`."""
         decision = self.verdicts.pop(0) if self.verdicts else self.decision
-        return Standing("alice", Verdict(decision, self.reason), self.block, None, self.stopping)
+        return Standing("alice", Verdict(decision, self.reason, self.stopping), self.block, None)
 
 
 @dataclass

@@ -1,0 +1,139 @@
+"""Several endpoints read as one: an answer counts when a quorum of them gives the very same.
+
+For the commands of signers, operators and auditors; the guard's own watching weighs each endpoint's word by itself
+(`chain/view.py`). Guarantees: no answer about the chain's state rests on fewer than `quorum` endpoints; what they name
+as newest is a block whose hash so many of them know. What only concerns our own transaction (its nonce, gas and fee) is
+taken from whichever answers, and a transaction is handed to all. A slow one is not waited for once enough agree.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from typing import Any
+
+from web3 import Web3
+from web3.providers.base import JSONBaseProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+from agent_guard.chain.endpoint import Endpoint
+from agent_guard.errors import GuardError
+
+_OWN = frozenset(
+    (
+        "eth_estimateGas",
+        "eth_feeHistory",
+        "eth_gasPrice",
+        "eth_getTransactionCount",
+        "eth_maxPriorityFeePerGas",
+        "eth_sendRawTransaction",
+    )
+)
+"""What an answer decides about nothing but our own transaction."""
+_TO_ALL = "eth_sendRawTransaction"
+_BY_TAG = frozenset(("latest", "finalized"))
+
+
+class QuorumEndpoint(Endpoint):
+    """Endpoints that are asked together.
+
+    Args:
+        members: at least two, with different names.
+        quorum: how many must give the same answer.
+    """
+
+    def __init__(self, members: Sequence[Endpoint], quorum: int) -> None:
+        self.members, self.quorum = tuple(members), quorum
+        self.url, self.timeout = members[0].url, members[0].timeout
+        self.name = f"{quorum} of {len(members)} endpoints ({', '.join(member.name for member in members)})"
+        self.web3 = Web3(_QuorumProvider(self.members, quorum))
+
+
+class _QuorumProvider(JSONBaseProvider):
+    def __init__(self, members: Sequence[Endpoint], quorum: int) -> None:
+        super().__init__()
+        self._members, self._quorum = members, quorum
+        self._threads = ThreadPoolExecutor(4 * len(members), "quorum")
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        if method in _OWN:
+            return self._any(method, params)
+        if method == "eth_getBlockByNumber" and params[0] in _BY_TAG:
+            return self._newest(method, params)
+        return self._same(method, params)
+
+    def _any(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        refusal: RPCResponse | None = None
+        answers = list(self._answers(method, params)) if method == _TO_ALL else self._answers(method, params)
+        for _, answer in answers:
+            if "result" in answer:
+                return answer
+            refusal = answer
+        return refusal if refusal is not None else self._none(method, {})
+
+    def _same(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        said: dict[str, str] = {}
+        votes: Counter[str] = Counter()
+        for name, answer in self._answers(method, params):
+            said[name] = word = _word(answer)
+            votes[word] += 1
+            if votes[word] >= self._quorum:
+                return answer
+        if (
+            method == "eth_getTransactionReceipt"
+        ):  # some have it and some not yet: whoever waits for it asks again
+            return {"jsonrpc": "2.0", "id": 0, "result": None}
+        return self._none(method, said)
+
+    def _newest(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """The highest block that enough endpoints have, for endpoints are seldom at the same one."""
+        heads: dict[str, tuple[int, str]] = {}
+        votes: Counter[str] = Counter()
+        for name, answer in self._answers(method, params):
+            if not isinstance(block := answer.get("result"), dict):
+                continue
+            heads[name] = int(str(block.get("number")), 16), str(block.get("hash"))
+            votes[heads[name][1]] += 1
+            if votes[heads[name][1]] >= self._quorum:
+                return answer
+        for number, _ in sorted(set(heads.values()), reverse=True):
+            if sum(number <= height for height, _ in heads.values()) >= self._quorum:
+                try:
+                    return self._same(method, [hex(number), *params[1:]])
+                except GuardError:
+                    continue
+        return self._none(
+            method, {name: f"block {number} {block}" for name, (number, block) in heads.items()}
+        )
+
+    def _answers(self, method: RPCEndpoint, params: Any) -> Iterator[tuple[str, RPCResponse]]:
+        """Each endpoint's answer as it comes, of those that give one."""
+        asked: dict[Future[RPCResponse], str] = {
+            self._threads.submit(_request(member), method, params): member.name for member in self._members
+        }
+        for done in as_completed(asked):
+            error = done.exception()
+            if error is None and isinstance(answer := done.result(), dict):
+                yield asked[done], answer
+
+    def _none(self, method: str, said: dict[str, str]) -> RPCResponse:
+        words = "; ".join(f"{name}: {word[:120]}" for name, word in said.items()) or "none answered"
+        raise GuardError(
+            "AG209",
+            f"No {self._quorum} of {len(self._members)} endpoints give the same answer to {method} ({words})."
+            " Nothing was taken for true, and nothing was sent.",
+            "See which endpoint is wrong or behind, and leave it out of --rpc-url.",
+        )
+
+
+def _request(member: Endpoint) -> Callable[[RPCEndpoint, Any], RPCResponse]:
+    return member.web3.provider.make_request
+
+
+def _word(answer: RPCResponse) -> str:
+    """What is compared: the result, or the error without the words in which it is put."""
+    if "result" in answer:
+        return json.dumps(answer["result"], sort_keys=True, default=str)
+    error = answer.get("error")
+    named = {key: error.get(key) for key in ("code", "data")} if isinstance(error, dict) else {}
+    return json.dumps({"error": named}, sort_keys=True, default=str)

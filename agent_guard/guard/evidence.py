@@ -1,0 +1,252 @@
+"""What the guard has to decide on, and what it is worth: readings of the chain, ballots, clocks, limits. Pure.
+
+One endpoint's word is one endpoint's word. Only distinct endpoints make a quorum, only on one block's hash, and a state
+proof counts only under a block that a quorum knows. Trusts nobody.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from agent_guard.types import FLEET, AgentState, Block, Scope, State
+
+# In the contract these are stops that the signers decided, or an agent nobody vouches for: nothing to wait for.
+_KILLS = {
+    State.HALTED: "halted by the council",
+    State.RETIRED: "retired by the council",
+    State.RESUMING: "halted by the council; a resume waits for its delay",
+    State.NONE: "never registered with this council",
+}
+_LAPSED = "lapsed: nobody renewed the lease within its grace"
+# What is latched, and how far the epoch of the halt lies behind the state's own: a resume that waits has raised it.
+_LATCHED = {State.HALTED: 0, State.RETIRED: 0, State.RESUMING: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one endpoint said of one agent and of the fleet, at one block.
+
+    `read_at` is the guard's monotonic clock, in seconds, when the answer was complete. `proven`: a state proof under
+    the block's hash shows the same; `refuted`: the endpoint's last proof showed something else.
+    """
+
+    endpoint: str
+    block: Block
+    agent: AgentState
+    fleet: AgentState
+    read_at: float
+    scope: Scope = Scope.LATEST
+    proven: bool = False
+    refuted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BallotCount:
+    """Valid halt ballots that were handed to the guard itself, and the epochs they are for; `needed` of them halt."""
+
+    agent: int = 0
+    fleet: int = 0
+    needed: int = 0
+    epochs: tuple[int, int] = (-1, -1)
+
+    @property
+    def most(self) -> int:
+        return max(self.agent, self.fleet)
+
+    @property
+    def decides(self) -> bool:
+        return 0 < self.needed <= self.most
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds; see the settings of the same names. `quorum` endpoints must agree that the agent may run."""
+
+    max_block_age: float
+    unknown_grace: float
+    vote_freeze: float
+    freeze_on_vote: bool
+    lease_grace: float
+    quorum: int = 1
+    require_proof: bool = False
+    grace: float = 0.0
+    halt_grace: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Now, twice: `monotonic` for what we measured ourselves, `unix` to compare with a block's timestamp (seconds)."""
+
+    monotonic: float
+    unix: float
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """What endpoints say newest: that the agent, or the fleet, is to be killed.
+
+    `epoch` is that of the halt as far as it is confirmed, -1 where nothing is to be latched.
+    """
+
+    fleet: bool
+    reason: str
+    endpoints: tuple[str, ...]
+    confirmed: bool
+    epoch: int
+
+
+def newest(readings: Iterable[Reading]) -> Iterator[Reading]:
+    """Each endpoint's own newest word: what stops are heard from."""
+    return (reading for reading in readings if reading.scope is Scope.LATEST)
+
+
+def is_fresh(reading: Reading, clock: Clock, limits: Limits) -> bool:
+    """Whether the block is recent, neither old nor from the future, and was read recently."""
+    # Compared, not subtracted: a node may name a time that no float can hold.
+    oldest, latest = clock.unix - limits.max_block_age, clock.unix + limits.max_block_age
+    answer_age = clock.monotonic - reading.read_at
+    return oldest <= reading.block.timestamp <= latest and 0 <= answer_age <= limits.max_block_age
+
+
+def agreed(readings: Iterable[Reading], clock: Clock, limits: Limits) -> list[Reading]:
+    """The readings of the newest fresh block on which enough endpoints say the same of agent and fleet, or none."""
+    groups: dict[object, dict[str, Reading]] = {}
+    for reading in readings:
+        if is_fresh(reading, clock, limits) and _is_sound(reading, limits):
+            said = reading.agent.state, reading.agent.epoch, reading.fleet.state, reading.fleet.epoch
+            groups.setdefault((reading.block, said), {})[reading.endpoint] = reading
+    enough = [list(group.values()) for group in groups.values() if len(group) >= needed(limits)]
+    return max(enough, key=lambda group: group[0].block.number, default=[])
+
+
+def needed(limits: Limits) -> int:
+    """Endpoints that make a quorum."""
+    return max(limits.quorum, 1)
+
+
+def pauses(readings: Iterable[Reading]) -> Iterator[AgentState]:
+    """The states of newest words that say paused."""
+    return (
+        state
+        for reading in newest(readings)
+        for state in (reading.agent, reading.fleet)
+        if state.state is State.PAUSED
+    )
+
+
+def halts(readings: Sequence[Reading], limits: Limits) -> list[Halt]:
+    """What is said newest of a halt, a retirement, a lapse past its grace, or an agent unknown to the council."""
+    found = []
+    for fleet in (False, True):
+        words = [
+            (reading, state)
+            for reading in newest(readings)
+            for state in (reading.fleet if fleet else reading.agent,)
+            if _kills(state, reading.block, limits)
+        ]
+        if words:
+            found.append(_halt(words, readings, fleet, limits))
+    return found
+
+
+def _halt(
+    words: Sequence[tuple[Reading, AgentState]], readings: Sequence[Reading], fleet: bool, limits: Limits
+) -> Halt:
+    proof = next((state for reading, state in words if _is_proof(reading, readings, limits)), None)
+    epochs: dict[str, int] = {}
+    for reading, state in words:
+        if state.state in _LATCHED:
+            epochs[reading.endpoint] = max(epochs.get(reading.endpoint, -1), _epoch(state))
+    endpoints = tuple(dict.fromkeys(reading.endpoint for reading, _ in words))
+    epoch = -1
+    if proof is not None and proof.state in _LATCHED:
+        epoch = _epoch(proof)
+    elif len(epochs) >= needed(limits):  # one that names too high an epoch can't hold the agent for ever
+        epoch = sorted(epochs.values(), reverse=True)[needed(limits) - 1]
+    said = words[0][1] if proof is None else proof
+    reason = ("the whole fleet is " if fleet else "") + _KILLS.get(said.state, _LAPSED)
+    return Halt(fleet, reason, endpoints, proof is not None or len(endpoints) >= needed(limits), epoch)
+
+
+def _epoch(state: AgentState) -> int:
+    return state.epoch - _LATCHED[state.state]
+
+
+def _kills(state: AgentState, block: Block, limits: Limits) -> bool:
+    if state.state is State.LAPSED:
+        return block.timestamp - state.lease_until >= limits.lease_grace
+    return state.state in _KILLS
+
+
+def _is_proof(reading: Reading, readings: Iterable[Reading], limits: Limits) -> bool:
+    """Whether the reading is proven under a block that a quorum knows."""
+    known = {other.endpoint for other in readings if other.block.hash == reading.block.hash}
+    return reading.proven and not reading.refuted and len(known) >= needed(limits)
+
+
+def _is_sound(reading: Reading, limits: Limits) -> bool:
+    """Whether the reading contradicts neither itself nor a proof."""
+    agent, fleet = reading.agent, reading.fleet
+    both_run = agent.state is State.RUNNING and fleet.state is State.RUNNING
+    itself = agent.may_run is both_run and fleet.may_run is (fleet.state is State.RUNNING)
+    return itself and not reading.refuted and (reading.proven or not limits.require_proof)
+
+
+def lapses(readings: Iterable[Reading], limits: Limits) -> Iterator[AgentState]:
+    """The states of newest words that say lapsed, and that a signer may still renew."""
+    return (
+        state
+        for reading in newest(readings)
+        for state in (reading.agent, reading.fleet)
+        if state.state is State.LAPSED and not _kills(state, reading.block, limits)
+    )
+
+
+def open_halt_votes(readings: Iterable[Reading], ballots: BallotCount) -> int:
+    """Most halt votes that any endpoint reports, or that were handed to the guard, for the agent or the fleet."""
+    reported = [max(reading.agent.halt_votes, reading.fleet.halt_votes) for reading in newest(readings)]
+    return max([ballots.most, *reported])
+
+
+def dissent(
+    readings: Sequence[Reading],
+    group: Sequence[Reading],
+    endpoints: Iterable[str],
+    clock: Clock,
+    limits: Limits,
+) -> dict[str, str]:
+    """Each endpoint that does not say what the agreed group says, and what it says instead.
+
+    One that is merely a block ahead or behind, and says the same, is no dissenter.
+    """
+    words = {reading.endpoint: reading for reading in newest(readings)}
+    return {
+        endpoint: why
+        for endpoint in endpoints
+        if (why := _differs(words.get(endpoint), group[0] if group else None, clock, limits))
+    }
+
+
+def _differs(word: Reading | None, agreed: Reading | None, clock: Clock, limits: Limits) -> str:
+    if word is None:
+        return "has never answered"
+    if word.refuted:
+        return "its state proof shows something else than it says"
+    if not is_fresh(word, clock, limits):
+        return f"its newest block is {word.block.number}, not fresh"
+    if agreed is None:
+        return f"says {_said(word)} at block {word.block.number}"
+    if _said(word) != _said(agreed):
+        return f"says {_said(word)} at block {word.block.number}, where others say {_said(agreed)}"
+    if word.block.number == agreed.block.number and word.block.hash != agreed.block.hash:
+        return f"has another block {word.block.number}"
+    return ""
+
+
+def _said(reading: Reading) -> str:
+    fleet = "" if reading.fleet.state is State.RUNNING else f", fleet {reading.fleet.state.name}"
+    return f"{reading.agent.state.name} in epoch {reading.agent.epoch}{fleet}"
+
+
+def whose(state: AgentState) -> str:
+    """How a reason begins."""
+    return "the whole fleet is " if state.agent == FLEET else ""

@@ -1,0 +1,265 @@
+"""One agent under guard, over its lives: started when it may run, followed to its end, and what became of it recorded.
+
+A life ends by itself, by a kill (then there is a death receipt), or by the agent's own exit in the grace of a planned
+stop; after the latter the agent is started again, in the same folder, once the council lets it run. After a kill it is
+started again only where others of the fleet are still guarded, and only on the council's resume. Driven by the
+session's thread; the kill path works on threads of its own and waits for nothing here.
+"""
+
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from agent_guard.chain.history import HaltOnChain
+from agent_guard.entry import Kind as Entry
+from agent_guard.errors import GuardError
+from agent_guard.guard.carrier import Carrier
+from agent_guard.guard.memory import BY_BALLOTS
+from agent_guard.guard.supervisor import (
+    DeathReceipt,
+    Frozen,
+    Occurrence,
+    Stopping,
+    Supervisor,
+    Thawed,
+    Trouble,
+)
+from agent_guard.guard.watcher import Watcher
+from agent_guard.sandbox.container import Container
+from agent_guard.session import events
+from agent_guard.session.events import Step
+from agent_guard.session.finding import HaltFinder
+from agent_guard.session.journal import Journal
+from agent_guard.session.pulse import Pulse
+from agent_guard.session.voice import Voice
+from agent_guard.types import Decision, Standing
+
+SETTLE_SECONDS = 30.0
+VOICE_SECONDS = 2.0
+STOPPED_BY_HAND = "the guard was stopped"
+
+
+class Phase(Enum):
+    """Where a ward is in its lives."""
+
+    WAITING = "waiting"
+    """Not started, or started before: it is started when it may run."""
+    LIVING = "living"
+    HALTED = "halted"
+    """Killed on the council's word, or on doubt; a resume may start it again."""
+    ENDED = "ended"
+    """It ended by itself, or its operator stopped it."""
+
+
+@dataclass(slots=True)
+class WardParts:
+    """What wiring built for one agent.
+
+    `start_container` starts it, given its standard output and error; nothing of it runs before that. `sign_death` gives
+    the operator's signature of a death's public facts.
+    """
+
+    agent: str
+    agent_id: bytes
+    pulse: Pulse
+    start_container: Callable[[int, int], Container]
+    sign_death: Callable[[bytes, dict[str, int | str]], str]
+    keep_death: Callable[[dict[str, object]], None]
+    describe: dict[str, object]
+    mode: str
+
+
+@dataclass(slots=True)
+class _Life:
+    container: Container
+    supervisor: Supervisor
+    carrier: Carrier
+    voice: Voice
+
+
+class Ward:
+    """The lives of one agent.
+
+    Args:
+        tell: hears the steps.
+        say: hears the agent's own words; may block.
+        occurred: told, from any thread, that there is something for `tick` to see to.
+    """
+
+    def __init__(
+        self,
+        parts: WardParts,
+        watcher: Watcher,
+        journal: Journal,
+        finder: HaltFinder,
+        tell: Callable[[Step], None],
+        say: Callable[[Step], None],
+        occurred: Callable[[], None],
+    ) -> None:
+        self._parts, self._watcher, self._journal, self._finder = parts, watcher, journal, finder
+        self._tell_step, self._say, self._occurred = tell, say, occurred
+        self._occurrences: queue.SimpleQueue[Occurrence] = queue.SimpleQueue()
+        self._life: _Life | None = None
+        self._began = False
+        self.phase = Phase.WAITING
+        self.exit_code: int | None = None
+        self.by_hand = False
+
+    @property
+    def agent(self) -> str:
+        return self._parts.agent
+
+    def standing(self) -> Standing:
+        return self._watcher.standing(self.agent)
+
+    def begin(self) -> None:
+        """Starts the agent: recorded first.
+
+        Raises:
+            GuardError: AG421 if it may not run (nothing was started, nothing recorded); what its start raises.
+        """
+        parts, standing = self._parts, self.standing()
+        if standing.verdict.decision is not Decision.RUN:
+            raise may_not_run(standing)
+        if not self._began:
+            self._journal.write(self.agent, Entry.CONFIG, parts.describe)
+        elif self.phase is Phase.HALTED:
+            self._journal.write(self.agent, Entry.RESUME, {}, block=standing.block)
+        self._began = True
+        # The block on which the decision to start rests, not a newer one that may hold a halt.
+        self._journal.write(self.agent, Entry.START, {"mode": parts.mode}, block=standing.block)
+        voice = Voice(lambda stream, line: self._say({"agent": self.agent, **events.said(stream, line)}))
+        try:
+            container = parts.start_container(voice.stdout, voice.stderr)
+        except BaseException:
+            voice.end(0)
+            raise
+        supervisor = Supervisor(container, self._note)
+        carrier = Carrier(self.agent, supervisor.apply, self._failed)
+        self._life, self.phase = _Life(container, supervisor, carrier, voice), Phase.LIVING
+        self._watcher.attach(self.agent, carrier.apply)
+        self._tell({"event": "started", "mode": parts.mode})
+        voice.listen()
+
+    def tick(self, lag: tuple[int, float]) -> None:
+        """Records and tells what happened, and sees to an end."""
+        if self._life is None:
+            return
+        self._drain()
+        self._parts.pulse.beat(self.standing(), lag, self._parts.mode)
+        if self._life.supervisor.receipt is not None or self._life.container.wait(0) is not None:
+            self._end(self._life)
+
+    def overrule(self) -> None:
+        """Carries out what a hung watcher leaves behind; from a second thread."""
+        life = self._life
+        if life is not None and (overdue := self._watcher.overdue(self.agent)):
+            life.carrier.apply(overdue)
+
+    def close(self) -> None:
+        """Ends whatever is there; for `finally` clauses."""
+        life, self._life = self._life, None
+        if life is not None:
+            life.container.close()
+            life.carrier.close()
+            life.voice.end(VOICE_SECONDS)
+        self._parts.pulse.end()
+
+    def _note(self, occurrence: Occurrence) -> None:
+        self._occurrences.put(occurrence)
+        self._occurred()
+
+    def _failed(self, error: Exception) -> None:
+        self._watcher.condemn(self.agent, f"the guard failed: {type(error).__name__}: {error}")
+
+    def _tell(self, step: Step) -> None:
+        self._tell_step({"event": step["event"], "agent": self.agent, **step})
+
+    def _drain(self) -> None:
+        while not self._occurrences.empty():
+            occurrence = self._occurrences.get()
+            if isinstance(occurrence, Frozen):
+                self._journal.write(self.agent, Entry.FREEZE, {"reason": occurrence.reason})
+                self._tell(events.frozen(occurrence))
+            elif isinstance(occurrence, Stopping):
+                self._journal.write(self.agent, Entry.STOPPING, {"reason": occurrence.reason})
+                self._tell(events.stopping(occurrence))
+            elif isinstance(occurrence, Thawed):
+                self._journal.write(self.agent, Entry.THAW, {})
+                self._tell(events.thawed(occurrence))
+            elif isinstance(occurrence, Trouble):
+                self._tell(events.trouble(occurrence))
+
+    # ----------------------------------------------------------------------------------------------------------- ends
+
+    def _end(self, life: _Life) -> None:
+        standing = self.standing()
+        if life.supervisor.receipt is None and standing.verdict.decision is Decision.HALT:
+            # It ended in the grace of a halt: a stop is complete only with a death receipt.
+            self._watcher.condemn(self.agent, standing.verdict.reason)
+        life.carrier.settle(SETTLE_SECONDS)
+        self._watcher.detach(self.agent)
+        self._life = None
+        self._drain()
+        receipt = life.supervisor.receipt
+        if receipt is None:
+            self._exited(life, standing)
+        else:
+            self._died(receipt)
+        life.voice.end(VOICE_SECONDS)
+        life.container.close()
+        life.carrier.close()
+        self._parts.pulse.end()
+
+    def _exited(self, life: _Life, standing: Standing) -> None:
+        self.exit_code = life.container.wait(0)
+        planned = standing.verdict.reason if standing.stopping else None
+        content: dict[str, object] = {"exit_code": self.exit_code}
+        self._journal.write(
+            self.agent, Entry.EXIT, content if planned is None else content | {"stopping": planned}
+        )
+        life.voice.end(VOICE_SECONDS)
+        self._tell({"event": "exited", "exit_code": self.exit_code})
+        self.phase = Phase.ENDED if planned is None else Phase.WAITING
+        if planned is not None:
+            self._tell({"event": "waiting", "reason": planned})
+
+    def _died(self, receipt: DeathReceipt) -> None:
+        self.by_hand = receipt.reason == STOPPED_BY_HAND
+        self.phase = Phase.ENDED if self.by_hand else Phase.HALTED
+        halt = None if self.by_hand else self._halt_on_chain(receipt)
+        by_ballots = self._watcher.ballots(self.agent) if receipt.reason == BY_BALLOTS else []
+        times = events.stages(receipt, halt, by_ballots)
+        self._tell({"event": "halted", "reason": receipt.reason, "epoch": receipt.epoch})
+        block = halt.block if halt else receipt.block
+        halted_at = self._journal.write(self.agent, Entry.HALT, {"reason": receipt.reason}, block=block)
+        facts = times.facts(receipt)
+        signature = self._parts.sign_death(self._parts.agent_id, facts)
+        self._journal.write(
+            self.agent,
+            Entry.DEATH,
+            {"reason": receipt.reason, "survivors": 0},
+            refers_to=halted_at,
+            meta={**facts, "signature": signature},
+        )
+        self._parts.keep_death({**facts, "reason": receipt.reason, "signature": signature})
+        self._tell(events.dead(receipt, times, signature))
+
+    def _halt_on_chain(self, receipt: DeathReceipt) -> HaltOnChain | None:
+        # Ballots kill before any block.
+        if receipt.block is None or receipt.reason == BY_BALLOTS:
+            return None
+        try:
+            return self._finder.find(self._parts.agent_id, receipt.block)
+        except GuardError as error:
+            self._tell({"event": "trouble", **error.as_dict()})
+            return None
+
+
+def may_not_run(standing: Standing) -> GuardError:
+    return GuardError(
+        "AG421",
+        f"{standing.agent} may not run: {standing.verdict.reason}. Nothing was started.",
+        "See where it stands with: agent-guard status; only the council's signers can let it run.",
+    )
