@@ -57,7 +57,8 @@ class ChainView:
         self.pace = pace
         self.monotonic = monotonic
         self.wants_finality = False
-        self._words: queue.SimpleQueue[Word | BaseException | None] = queue.SimpleQueue()
+        # Not SimpleQueue: its wait becomes endless if a signal's handler outlasts the time-out (CPython 3.11).
+        self._words: queue.Queue[Word | BaseException | None] = queue.Queue()
         self._readers = {contract.endpoint.name: _Reader(contract, self) for contract in contracts}
 
     @property

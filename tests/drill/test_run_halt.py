@@ -22,7 +22,7 @@ def test_agent_that_ends_by_itself_gives_its_own_exit_code_and_an_audited_log(dr
 
     assert run.code() == 7
     assert run.events() == ["started", "exited"]
-    assert run.told[-1] == {"event": "exited", "exit_code": 7}
+    assert run.told[-1] == {"event": "exited", "agent": "indexer", "exit_code": 7}
     assert run.alive() == []
     audited = drill.cli.ask("audit", "indexer")
     assert (audited["result"], audited["anchored"]) == ("VERIFIED", audited["entries"])
@@ -50,8 +50,8 @@ def test_two_of_three_halt_and_nothing_of_an_agent_that_resists_is_left(drill, g
     assert set(frozen) >= {"event", "at_ms", "reason"}
     assert (run.told[-2]["event"], run.told[-2]["epoch"]) == ("halted", 1)
     stages = dead["stages_ms"]
-    assert set(stages) == {"vote", "block", "seen", "frozen", "dead"}
-    assert stages["vote"] <= stages["block"]
+    assert set(stages) == {"vote", "quorum", "block", "seen", "frozen", "dead"}
+    assert stages["vote"] <= stages["quorum"] == stages["block"]
     assert stages["seen"] <= stages["dead"] < stages["seen"] + 5_000
 
     audited = drill.cli.ask("audit", "indexer")
