@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from agent_guard.errors import GuardError
-from agent_guard.sdk import Denied, Guard, Halted, Unreachable, Unrecorded
+from agent_guard.sdk import Denied, Guard, Halted, Stopping, Unreachable, Unrecorded
 
 pytestmark = pytest.mark.unit
 
@@ -88,6 +88,7 @@ def test_an_exception_in_the_body_is_reported_and_raised(guard, answers):
     ("status", "code", "kind"),
     [
         (403, "AG601", Denied),
+        (403, "AG620", Stopping),
         (423, "AG602", Halted),
         (503, "AG603", Denied),
         (422, "AG610", Denied),
@@ -101,6 +102,7 @@ def test_a_refusal_is_raised_and_the_body_never_runs(guard, answers, status, cod
         raise AssertionError("acted without a yes")
 
     assert (caught.value.code, caught.value.message, caught.value.status) == (code, "because", status)
+    assert type(caught.value) is kind
     assert isinstance(caught.value, Denied)
     assert isinstance(caught.value, GuardError)
     assert answers.outcomes == []
