@@ -476,4 +476,16 @@ CATALOGUE: dict[str, Explanation] = {
         "The agent is about to be stopped, and has a grace to save its work. No new action begins; outcomes are still"
         " taken. Report what is under way, save, and exit: the work goes on with the agent's next start.",
     ),
+    "AG621": Explanation(
+        Kind.FAILURE,
+        "The checkpoint can't be used",
+        "The file that should hold an agent's saved work is empty, torn, unreadable, or something else. No work was"
+        " begun and the file was not touched: beginning anew would repeat what was done already.",
+    ),
+    "AG622": Explanation(
+        Kind.FAILURE,
+        "The checkpoint can't be saved",
+        "The state is not JSON that reads back as it was, or the file can't be written. What was saved before is kept;"
+        " what was done since would be done again.",
+    ),
 }
