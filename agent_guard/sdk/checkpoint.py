@@ -83,9 +83,8 @@ class Checkpoint:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if (
-                os.getpid() == self._owner
-            ):  # else it is a fork's copy of the block, and the file is its parent's
+            # In a fork's copy of the block the file is not its own.
+            if os.getpid() == self._owner:
                 self._leave(error)
         finally:
             self._put_back()
