@@ -394,7 +394,17 @@ def test_a_folder_that_is_not_there_is_said_before_any_work(guard, answers):
         raise AssertionError("began")
 
 
-UNSUITABLE: list[Any] = [{1}, (1, 2), {1: "a"}, {None: 1}, float("nan"), float("inf"), b"a", 10**5000, object()]
+UNSUITABLE: list[Any] = [
+    {1},
+    (1, 2),
+    {1: "a"},
+    {None: 1},
+    float("nan"),
+    float("inf"),
+    b"a",
+    10**5000,
+    object(),
+]
 
 
 @pytest.mark.parametrize("value", UNSUITABLE, ids=lambda value: type(value).__name__)
