@@ -31,6 +31,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from agent_guard import canonical
 from agent_guard.errors import GuardError
 from agent_guard.sdk.refusals import Stopping
 from agent_guard.sdk.stop import Stop
@@ -104,7 +105,7 @@ class Checkpoint:
         if not os.access(self._path.parent, os.W_OK | os.X_OK):
             raise self._unsaved("its folder is missing, or this user may not write there")
         # Through JSON also at the first time, so that a body meets no other types when it is resumed.
-        self.state = json.loads(self._saved)["state"]
+        self.state = canonical.parse(self._saved)["state"]
 
     def _leave(self, error: BaseException | None) -> None:
         if error is None and not self._stop.announced:
@@ -124,15 +125,15 @@ class Checkpoint:
 
     def _encoded(self, state: dict[str, Any]) -> bytes:
         try:
-            encoded = json.dumps({MARK: VERSION, "state": state}, allow_nan=False)
-            same = json.loads(encoded)["state"] == state
+            encoded = json.dumps({MARK: VERSION, "state": state}, allow_nan=False).encode() + b"\n"
+            same = canonical.parse(encoded)["state"] == state
         except (TypeError, ValueError, RecursionError) as error:
             raise self._unsaved(f"its state is no JSON ({error})") from error
         if not same:
             raise self._unsaved(
                 "JSON gives its state back changed: it holds a tuple, or a key that is no text"
             )
-        return encoded.encode() + b"\n"
+        return encoded
 
     def _write(self, encoded: bytes) -> None:
         partial = _partial(self._path)
@@ -179,8 +180,8 @@ def _read(path: Path) -> bytes | None:
     except OSError as error:
         raise _unusable(path, str(error)) from error
     try:
-        whole = json.loads(encoded.decode())
-    except (ValueError, RecursionError) as error:
+        whole = canonical.parse(encoded)
+    except canonical.NotCanonical as error:
         raise _unusable(path, f"it is torn, or no JSON ({error})" if encoded else "it is empty") from error
     if not isinstance(whole, dict) or MARK not in whole:
         raise _unusable(path, "something else than a checkpoint stands there")

@@ -353,6 +353,7 @@ def test_without_a_checkpoint_a_stop_is_a_refusal_that_may_be_taken_back(guard, 
         (b"\0" * 40, "torn"),
         (b"\xff\xfe", "torn"),
         (b"[" * 100_000, "torn"),
+        (b'{"agent_guard_checkpoint": 1, "state": {"next": NaN}}', "no JSON"),
         (b"[]", "something else"),
         (b'{"next": 3}', "something else"),
         (b'{"agent_guard_checkpoint": 2, "state": {}}', "another version"),
@@ -440,9 +441,13 @@ def test_a_failing_task_whose_state_can_not_be_saved_fails_with_its_own_error_an
     assert FILE.read_bytes() == before
 
 
-def test_a_state_that_holds_itself_is_refused(guard):
-    with pytest.raises(GuardError, match="AG622"):
-        stop_with(guard, lambda state: state.update(next=state))
+def test_a_state_without_a_bottom_or_with_one_too_deep_to_be_read_back_is_refused():
+    deep: list[Any] = []
+    for _ in range(100):
+        deep = [deep]
+    for change in (lambda state: state.update(next=state), lambda state: state.update(next=deep)):
+        with pytest.raises(GuardError, match="AG622"):
+            stop_with(Guard(), change)
 
 
 @pytest.mark.parametrize("failing", ["write", "fsync", "rename"])

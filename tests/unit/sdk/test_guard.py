@@ -325,7 +325,7 @@ def test_the_sdk_loads_nothing_of_the_guards_weight():
     assert {name for name in loaded if name.startswith("agent_guard.")} <= {
         "agent_guard.errors", "agent_guard.sdk", "agent_guard.sdk.guard", "agent_guard.sdk.refusals",
         "agent_guard.sdk.represent", "agent_guard.sdk.wire", "agent_guard.sdk.process", "agent_guard.sdk.stop",
-        "agent_guard.sdk.checkpoint",
+        "agent_guard.sdk.checkpoint", "agent_guard.canonical",
     }  # fmt: skip
 
 
