@@ -398,8 +398,8 @@ CATALOGUE: dict[str, Explanation] = {
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",
-        "The guard may not let the agent act now: a planned stop was announced, or a rule forbids the action. The"
-        " action must not happen. The message names the reason.",
+        "A rule forbids the action, or the guard's answer was no clear yes. The action must not happen. The message"
+        " names the reason.",
     ),
     "AG602": Explanation(
         Kind.HALTED,
@@ -504,5 +504,23 @@ CATALOGUE: dict[str, Explanation] = {
         "The outcome is not recorded",
         "The action was allowed and took place, but the guard did not take its outcome. The intent stands in the log"
         " without one.",
+    ),
+    "AG620": Explanation(
+        Kind.PERMISSION,
+        "A stop was announced",
+        "The agent is about to be stopped, and has a grace to save its work. No new action begins; outcomes are still"
+        " taken. Report what is under way, save, and exit: the work goes on with the agent's next start.",
+    ),
+    "AG621": Explanation(
+        Kind.FAILURE,
+        "The checkpoint can't be used",
+        "The file that should hold an agent's saved work is empty, torn, unreadable, or something else. No work was"
+        " begun and the file was not touched: beginning anew would repeat what was done already.",
+    ),
+    "AG622": Explanation(
+        Kind.FAILURE,
+        "The checkpoint can't be saved",
+        "The state is not JSON that reads back as it was, or the file can't be written. What was saved before is kept;"
+        " what was done since would be done again.",
     ),
 }

@@ -28,13 +28,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 DESCRIPTION = """The guard's door for one agent. Ask before every action, act only on a 200 whose `decision` is `allow`,
 report the outcome afterwards. Every other answer, and none within your time limit, means *do not act*: 403 refused,
-423 halted, 503 the guard is in doubt. All numbers called `seq` are indices in the guard's log."""
+423 halted, 503 the guard is in doubt. A 403 with the code AG620 announces a stop: report what is under way, save your
+work and exit. All numbers called `seq` are indices in the guard's log."""
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": models.Failure, "description": description}
     for status, description in {
         400: "The body is not acceptable JSON.",
-        403: "Refused, for the reason given.",
+        403: "Refused, for the reason given; AG620: a stop was announced.",
         409: "Closed already, or the idempotency key stands for another action.",
         413: "The body is larger than 1 MiB.",
         415: "The body is not announced as application/json.",

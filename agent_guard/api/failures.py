@@ -23,6 +23,7 @@ STATUS = {
     "AG613": 409,
     "AG614": 404,
     "AG615": 400,
+    "AG620": 403,
 }
 """HTTP status of each code; any other is a failure of ours: 503, in doubt."""
 

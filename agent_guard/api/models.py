@@ -137,7 +137,7 @@ class Status(BaseModel):
     may_act: bool
     verdict: Literal["run", "freeze", "halt"]
     reason: str
-    stopping: bool = Field(description="A planned stop was announced: save your work, begin nothing new.")
+    stopping: bool = Field(description="A stop was announced (AG620): save your work and exit.")
     state: str | None
     epoch: int | None
     observed_block: ObservedBlock | None

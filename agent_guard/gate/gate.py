@@ -75,8 +75,9 @@ class Gate:
         """Decides one action.
 
         Raises:
-            GuardError: AG601 refused, AG602 halted, AG603 in doubt, AG604 tail too long, AG605 not recorded, AG606 too
-                many at once, AG612 withdrawn before, AG613 key of another action. All mean *do not act*.
+            GuardError: AG620 a stop was announced, AG602 halted, AG603 in doubt, AG604 tail too long, AG605 not
+                recorded, AG606 too many at once, AG612 withdrawn before, AG613 key of another action. All mean *do not
+                act*.
         """
         return await self.decide(Proposal(tool, arguments, idempotency_key, critical))
 

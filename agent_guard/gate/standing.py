@@ -16,7 +16,7 @@ def refusal_of(standing: Standing) -> GuardError | None:
         )
     if standing.stopping:
         return GuardError(
-            "AG601",
+            "AG620",
             f"A stop was announced: {verdict.reason}. No new action begins; outcomes are still taken.",
             "Save the work, report the outcomes of what is under way, and exit.",
         )

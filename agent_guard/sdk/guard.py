@@ -7,7 +7,11 @@
     @guard.tool
     def fetch(url: str) -> str: ...
 
+    with guard.checkpoint("work.json", {"next": 0}) as state:
+        ...
+
 Guarantees: the body of an action runs only after the guard said yes to it; what it returns or raises is reported.
+Once a stop is announced none begins, and those under way are not interrupted.
 This module protects nothing: it lives inside the container, and an agent may do without it. What holds the agent is
 the container; what stands in the log is the guard's.
 """
@@ -24,9 +28,11 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 import httpx
 
 from agent_guard.errors import GuardError
+from agent_guard.sdk.checkpoint import Checkpoint
 from agent_guard.sdk.process import PerProcess
-from agent_guard.sdk.refusals import Denied, Unrecorded
+from agent_guard.sdk.refusals import Denied, Stopping, Unrecorded
 from agent_guard.sdk.represent import represent, text_of
+from agent_guard.sdk.stop import Stop
 from agent_guard.sdk.wire import Wire
 
 Parameters = ParamSpec("Parameters")
@@ -54,6 +60,7 @@ class Guard:
     ) -> None:
         self._wire = Wire(None if socket is None else Path(socket), timeout, transport)
         self._threads = PerProcess(lambda: ThreadPoolExecutor(THREADS, "agent-guard-sdk"))
+        self._stop = Stop()
 
     def action(
         self, tool: str, /, *, critical: bool = False, idempotency_key: str | None = None, **arguments: Any
@@ -67,7 +74,7 @@ class Guard:
             arguments: what it is done with; recorded as `sdk.represent` shows values.
 
         Raises (on entering):
-            Denied: the guard did not say yes; `Halted` and `Unreachable` are kinds of it.
+            Denied: the guard did not say yes; `Stopping`, `Halted` and `Unreachable` are kinds of it.
         """
         return Action(self, tool, arguments, critical, idempotency_key)
 
@@ -95,6 +102,42 @@ class Guard:
         if function is None:
             return functools.partial(self._wrapped, name=name, critical=critical)
         return self._wrapped(function, name=name, critical=critical)
+
+    def checkpoint(self, path: str | Path, initial: Mapping[str, Any]) -> Checkpoint:
+        """A task that a planned stop interrupts and a later start continues; to enter with `with` or `async with`.
+
+            with guard.checkpoint("count.json", {"next": 0, "sum": 0}) as state:
+                while state["next"] < 1000:
+                    with guard.action("count", number=state["next"]):
+                        found = count(state["next"])
+                        state["sum"] += found
+                        state["next"] += 1
+
+        The block gets the state that was saved, or a copy of `initial`. Change it in place, as the last thing in the
+        action that it tells of, and keep all in it that must not be done twice. `sdk.checkpoint` says what becomes of
+        it, and what SIGTERM does meanwhile.
+
+        Args:
+            path: the file, in the agent's work folder or another that lasts; one block at a time for each.
+            initial: the state of a task that begins: what JSON gives back as it was.
+
+        Raises (on entering, before any work; the file stays as it is):
+            GuardError: AG621 what stands there is no whole checkpoint; AG622 `initial` is no JSON, or there is no
+                writing in that folder.
+        Raises (on leaving):
+            GuardError: AG622 the state is no JSON or could not be written; the last saved one is kept.
+        """
+        return Checkpoint(self._stop, Path(path), initial)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was announced to this process: the guard refused an action for it, or SIGTERM came while a
+        checkpoint's block was entered in the main thread. It stays so."""
+        return self._stop.announced
+
+    def pause_point(self) -> None:
+        """Raises `Stopping` if `stopping`: for stretches of work without an action. Asks nobody."""
+        self._stop.check()
 
     def status(self) -> dict[str, Any]:
         """Where the agent stands, as `GET /v1/status` says. Raises `Unreachable`, or `Denied` for another refusal."""
@@ -188,7 +231,12 @@ class Action:
         if self._entered:
             raise RuntimeError("an action is entered once; ask guard.action() for a new one")
         self._entered = True
-        answer = self._guard._wire.request("POST", "/v1/actions", self._proposal)
+        self._guard._stop.check_signal()
+        try:
+            answer = self._guard._wire.request("POST", "/v1/actions", self._proposal)
+        except Stopping:
+            self._guard._stop.announced = True
+            raise
         if answer.get("decision") != "allow" or not isinstance(answer.get("seq"), int):
             raise Denied(
                 "AG601",

@@ -17,6 +17,10 @@ class Halted(Denied):
     """The council has halted the agent (423): stop everything; the guard is about to kill it."""
 
 
+class Stopping(Denied):
+    """A stop was announced, by the guard (403 with AG620) or by SIGTERM: begin nothing new, save the work, and exit."""
+
+
 class Unreachable(Denied):
     """No answer, not in time, or none that makes sense: that is no permission."""
 
@@ -31,7 +35,7 @@ def refusal(status: int, body: Any) -> Denied:
     if not isinstance(error, dict):
         return unreachable(f"it answered {status} without a reason")
     code = error.get("code") if error.get("code") in CATALOGUE else "AG601"
-    kind = Halted if status == 423 else Denied
+    kind = Halted if status == 423 else Stopping if code == "AG620" else Denied
     return kind(str(code), str(error.get("message")), str(error.get("remedy")), status)
 
 

@@ -21,7 +21,7 @@ from agent_guard.api import ConnectionLimits, Server, bind_socket, serve
 from agent_guard.errors import GuardError
 from agent_guard.gate import Gate, History, Limits
 from agent_guard.log.recorder import Recorder
-from agent_guard.sdk import Denied, Guard, Halted, Unreachable
+from agent_guard.sdk import Denied, Guard, Halted, Stopping, Unreachable
 from agent_guard.store import Reader, Store
 from agent_guard.types import Block, Decision, LogIdentity, Standing, Verdict
 
@@ -35,12 +35,13 @@ HEAD = b"POST /v1/actions HTTP/1.1\r\nhost: guard\r\ncontent-type: application/j
 
 @dataclass
 class Door:
-    """A served gate over a real log, with the verdict that the test sets."""
+    """A served gate over a real log, with the verdict and the announced stop that the test sets."""
 
     path: Path
     server: Server
     reader: Reader
     decision: Decision = Decision.RUN
+    stopping: bool = False
 
     def kinds(self) -> list[str]:
         return [row.kind for row in self.reader.rows()]
@@ -91,7 +92,8 @@ def door(tmp_path: Path) -> Iterator[Door]:
         readers = [stack.enter_context(store.reader()) for _ in range(2)]
 
         def standing() -> Standing:
-            return Standing("alice", Verdict(opened.decision, "the test says so"), BLOCK, None)
+            verdict = Verdict(opened.decision, "the test says so")
+            return Standing("alice", verdict, BLOCK, None, opened.stopping)
 
         gate = Gate("alice", standing, recorder, lambda: (0, 0.0), History("alice", readers[0]), Limits())
         path = tmp_path / "guard.sock"
@@ -236,6 +238,63 @@ def test_two_requests_on_one_connection_are_both_answered(door):
 
     assert received.count(b"HTTP/1.1 200") == 3
     assert door.kinds() == ["intent", "intent"]
+
+
+# -- a planned stop -------------------------------------------------------------------------------------------------
+
+TASK = """
+import os
+from pathlib import Path
+from agent_guard.sdk import Guard
+guard = Guard()
+done = os.open("done", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+with guard.checkpoint("work.json", {"next": 0, "sum": 0}) as state:
+    while state["next"] < 500:
+        with guard.action("step", number=state["next"]):
+            os.write(done, b"%d " % state["next"])
+            state["sum"] += state["next"]
+            state["next"] += 1
+Path("result").write_text(str(state["sum"]))
+"""
+
+
+def test_the_sdk_is_told_of_a_planned_stop_and_the_outcome_of_what_is_under_way_is_taken(door):
+    with Guard(door.path) as guard:
+        with guard.action("fs.write"):
+            door.stopping = True
+        with pytest.raises(Stopping, match="AG620"), guard.action("fs.write"):
+            raise AssertionError("acted without a yes")
+
+        assert guard.stopping
+        assert guard.status()["stopping"] is True
+    assert door.kinds() == ["intent", "outcome", "refused"]
+    assert door.refused()[0]["code"] == "AG620"
+
+
+@pytest.mark.parametrize("with_sigterm", [False, True])
+def test_an_agent_stopped_and_started_again_until_it_is_done_ends_as_one_that_was_never_stopped(
+    door, tmp_path, with_sigterm
+):
+    def start() -> "subprocess.Popen[bytes]":
+        environment = os.environ | {"AGENT_GUARD_SOCKET": str(door.path)}
+        return subprocess.Popen([sys.executable, "-c", TASK], cwd=tmp_path, env=environment)
+
+    for _ in range(8):
+        enough = door.kinds().count("outcome") + 5
+        agent = start()
+        until(lambda enough=enough: door.kinds().count("outcome") >= enough)
+        door.stopping = True
+        if with_sigterm:
+            agent.terminate()
+        assert agent.wait(20) == 75
+        door.stopping = False
+
+    assert start().wait(60) == 0
+
+    assert (tmp_path / "done").read_text().split() == [str(number) for number in range(500)]
+    assert (tmp_path / "result").read_text() == str(sum(range(500)))
+    assert door.kinds().count("outcome") == 500
+    assert not (tmp_path / "work.json").exists()
 
 
 # -- hostile clients ------------------------------------------------------------------------------------------------

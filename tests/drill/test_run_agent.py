@@ -23,6 +23,21 @@ curl -sS --unix-socket "$AGENT_GUARD_SOCKET" http://guard/health > health.json
 """
 
 
+TASK = """
+import os, signal
+from agent_guard.sdk import Guard
+guard = Guard()
+with guard.checkpoint("work.json", {"next": 0}) as state:
+    first = state["next"]
+    while state["next"] < 6:
+        with guard.action("work.step", number=state["next"]):
+            print(state["next"], file=open("steps", "a"))
+            state["next"] += 1
+            if first == 0 and state["next"] == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
 def rows(town):
     return town.cli.ask("log", "list", "indexer", "--last", "1000")["rows"]
 
@@ -37,6 +52,17 @@ def test_sdk_acts_inside_the_container_and_the_log_holds_it(drill, guard):
     assert drill.cli.ask("audit", "indexer")["result"] == "VERIFIED"
     shown = drill.cli.ask("log", "show", "indexer", "2")
     assert "fs.write" in json.dumps(shown)
+
+
+def test_a_task_told_to_stop_in_its_container_goes_on_in_the_next_run(drill, guard):
+    run = guard(drill, TASK)
+    assert run.code() == 75, run.told
+    assert json.loads((run.work / "work.json").read_text())["state"] == {"next": 3}
+
+    assert guard(drill, TASK).code() == 0
+
+    assert (run.work / "steps").read_text().split() == list("012345")
+    assert sorted(path.name for path in run.work.iterdir()) == ["steps"]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this host")

@@ -192,7 +192,7 @@ def test_the_description_holds_every_endpoint_with_its_body_and_refers_to_nothin
     [
         ({"decision": Decision.HALT}, 423, "AG602"),
         ({"decision": Decision.FREEZE}, 503, "AG603"),
-        ({"stopping": True}, 403, "AG601"),
+        ({"stopping": True}, 403, "AG620"),
         ({"lag": (10_001, 0.0)}, 503, "AG604"),
     ],
 )

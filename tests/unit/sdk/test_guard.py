@@ -1,7 +1,6 @@
 """The SDK against a guard that answers as the test says."""
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -12,48 +11,9 @@ import httpx
 import pytest
 
 from agent_guard.errors import GuardError
-from agent_guard.sdk import Denied, Guard, Halted, Unreachable, Unrecorded
+from agent_guard.sdk import Denied, Guard, Halted, Stopping, Unreachable, Unrecorded
 
 pytestmark = pytest.mark.unit
-
-
-class Answers(httpx.MockTransport):
-    """Stands in for the guard's socket: records requests, allows all, unless told otherwise."""
-
-    def __init__(self) -> None:
-        super().__init__(self.answer)
-        self.requests: list[tuple[str, Any]] = []
-        self.asked: Any = None
-        self.reported: Any = None
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append((request.url.path, json.loads(request.content or b"null")))
-        reply = self.reported if request.url.path.endswith("/outcome") else self.asked
-        if isinstance(reply, Exception):
-            raise reply
-        if reply is not None:
-            return reply
-        seq = len(self.requests)
-        return httpx.Response(200, json={"seq": seq, "decision": "allow", "leaf_hash": "0xab"})
-
-    @property
-    def outcomes(self) -> list[Any]:
-        return [body for path, body in self.requests if path.endswith("/outcome")]
-
-
-@pytest.fixture
-def answers() -> Answers:
-    return Answers()
-
-
-@pytest.fixture
-def guard(answers: Answers) -> Guard:
-    return Guard(transport=answers)
-
-
-def refusal(status: int, code: str) -> httpx.Response:
-    error = {"code": code, "kind": "failure", "message": "because", "remedy": "do something else"}
-    return httpx.Response(status, json={"error": error})
 
 
 def test_an_action_is_asked_for_before_its_body_and_reported_after(guard, answers):
@@ -88,6 +48,7 @@ def test_an_exception_in_the_body_is_reported_and_raised(guard, answers):
     ("status", "code", "kind"),
     [
         (403, "AG601", Denied),
+        (403, "AG620", Stopping),
         (423, "AG602", Halted),
         (503, "AG603", Denied),
         (422, "AG610", Denied),
@@ -95,12 +56,13 @@ def test_an_exception_in_the_body_is_reported_and_raised(guard, answers):
     ],
 )
 def test_a_refusal_is_raised_and_the_body_never_runs(guard, answers, status, code, kind):
-    answers.asked = refusal(status, code)
+    answers.asked = answers.refusal(status, code)
 
     with pytest.raises(kind) as caught, guard.action("fs.write"):
         raise AssertionError("acted without a yes")
 
     assert (caught.value.code, caught.value.message, caught.value.status) == (code, "because", status)
+    assert type(caught.value) is kind
     assert isinstance(caught.value, Denied)
     assert isinstance(caught.value, GuardError)
     assert answers.outcomes == []
@@ -138,7 +100,7 @@ def test_only_the_word_allow_with_a_number_is_a_yes(guard, answers, answer):
 
 
 def test_a_code_that_this_version_does_not_know_is_still_a_refusal(guard, answers):
-    answers.asked = refusal(403, "AG699")
+    answers.asked = answers.refusal(403, "AG699")
 
     with pytest.raises(Denied) as caught, guard.action("fs.write"):
         pass
@@ -156,7 +118,7 @@ def test_an_outcome_that_can_not_be_recorded_is_said_after_a_body_that_ended_wel
 
 
 def test_an_outcome_that_can_not_be_recorded_does_not_hide_the_bodys_exception(guard, answers):
-    answers.reported = refusal(503, "AG605")
+    answers.reported = answers.refusal(503, "AG605")
 
     with pytest.raises(ValueError, match="broken") as caught, guard.action("fs.write"):
         raise ValueError("broken")
@@ -227,7 +189,7 @@ def test_a_method_is_recorded_without_its_object(guard, answers):
 
 
 def test_a_refused_function_does_not_run(guard, answers):
-    answers.asked = refusal(423, "AG602")
+    answers.asked = answers.refusal(423, "AG602")
 
     @guard.tool
     def act() -> None:
@@ -362,7 +324,8 @@ def test_the_sdk_loads_nothing_of_the_guards_weight():
     assert heavy.isdisjoint(loaded)
     assert {name for name in loaded if name.startswith("agent_guard.")} <= {
         "agent_guard.errors", "agent_guard.sdk", "agent_guard.sdk.guard", "agent_guard.sdk.refusals",
-        "agent_guard.sdk.represent", "agent_guard.sdk.wire", "agent_guard.sdk.process",
+        "agent_guard.sdk.represent", "agent_guard.sdk.wire", "agent_guard.sdk.process", "agent_guard.sdk.stop",
+        "agent_guard.sdk.checkpoint", "agent_guard.canonical",
     }  # fmt: skip
 
 
