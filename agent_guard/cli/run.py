@@ -8,7 +8,6 @@ import typer
 
 from agent_guard.cli.options import (
     Account,
-    Agent,
     Json,
     Keystore,
     Network,
@@ -21,13 +20,28 @@ from agent_guard.cli.output import GREEN, RED, YELLOW, Line, Output, Word
 from agent_guard.errors import GuardError
 
 CommandLine = Annotated[
-    list[str], typer.Argument(metavar="-- COMMAND...", help="The agent's program and arguments.")
+    list[str] | None, typer.Argument(metavar="-- COMMAND...", help="The agent's program and arguments.")
 ]
+AgentOrNone = Annotated[str | None, typer.Argument(metavar="AGENT", help="The agent's name.")]
 
 
 def run(
-    agent: Agent,
-    command: CommandLine,
+    agent: AgentOrNone = None,
+    command: CommandLine = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Guard the fleet that this TOML file describes."),
+    ] = None,
+    grace: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Seconds to save its work before a pause or a Ctrl-C takes force."),
+    ] = None,
+    halt_grace: Annotated[
+        float | None,
+        typer.Option(
+            "--halt-grace", metavar="S", help="The same before a halt by the council; none by default."
+        ),
+    ] = None,
     net: Annotated[str | None, typer.Option(help="The agent's network: none (default) or host.")] = None,
     rw: Annotated[
         list[Path] | None, typer.Option("--rw", metavar="PATH", help="A path it may write; repeat.")
@@ -49,38 +63,72 @@ def run(
     password_file: PasswordFile = None,
     as_json: Json = False,
 ) -> None:
-    """Run an agent under guard, as its operator, until it ends or the signers halt it.
+    """Run an agent under guard, or a fleet of them (--config), as their operator.
 
     The agent sees the system read-only, an empty home, a work folder of its own and its socket
     (AGENT_GUARD_SOCKET); give its code with --ro, and name files by absolute paths. It runs only while the council
     says so; when the signers halt it, it is killed with all it started, the death receipt is anchored, and this
-    command ends with exit code 8. Otherwise it ends with the agent's own code.
+    command ends with exit code 8. Otherwise it ends with the agent's own code; of a fleet, with 8 if any agent is
+    halted in the end, with 0 if all ended with 0, else with 1.
     """
     from agent_guard import wiring
+    from agent_guard.wiring import fleet
     from agent_guard.wiring.guarding import Command, guarded
 
     out = Output(as_json)
-    chosen = settings(network=network, rpc_url=rpc_url, net=net, sandbox=sandbox)
+    _check(
+        agent,
+        command,
+        config,
+        alone=[name for name, given in (("--rw", rw), ("--ro", ro), ("--env", env)) if given],
+    )
+    chosen = settings(
+        network=network, rpc_url=rpc_url, net=net, sandbox=sandbox, grace=grace, halt_grace=halt_grace
+    )
     key = wiring.KeyChoice(account, keystore, password_file)
+    secrets, files = wiring.operator_secrets(chosen, key), (config_file(),)
+    if config is not None:
+        wanted = fleet.load(config, secrets, files)
+    else:
+        wanted = [
+            Command(
+                str(agent),
+                tuple(command or ()),
+                rw=tuple(rw or ()),
+                ro=tuple(ro or ()),
+                env=_environment(env or []),
+                secrets=secrets,
+                settings_files=files,
+            )
+        ]
     operator = wiring.operator_key(chosen, key)
     connection = wiring.connect(chosen)
     if chosen.sandbox == "none":
         out.narrate("WARNING: --sandbox none. Nothing contains the agent; what it starts may outlive a halt.")
-    wanted = Command(
-        agent,
-        tuple(command),
-        rw=tuple(rw or ()),
-        ro=tuple(ro or ()),
-        env=_environment(env or []),
-        secrets=wiring.operator_secrets(chosen, key),
-        settings_files=(config_file(),),
-    )
-    with guarded(connection, operator, [wanted], lambda step: _tell(out, step)) as session:
+    with guarded(connection, operator, wanted, lambda step: _tell(out, step, len(wanted) > 1)) as session:
         code = session.run()
     if not session.heard:
         # Whoever read our output stands still or is gone, and Python would wait for him at the end, or complain.
         os._exit(code)
     raise typer.Exit(code)
+
+
+def _check(agent: str | None, command: list[str] | None, config: Path | None, alone: list[str]) -> None:
+    """One agent with its command, or one file. Raises AG101."""
+    if config is None and agent is not None and command:
+        return
+    if config is None or agent is not None or command:
+        raise GuardError(
+            "AG101",
+            "Name an agent and, after `--`, its command; or a fleet's file with --config. Nothing was started.",
+            "agent-guard run AGENT -- COMMAND...",
+        )
+    if alone:
+        raise GuardError(
+            "AG101",
+            f"{', '.join(alone)} is for one agent; the fleet's file says it for each. Nothing was started.",
+            "Write it into the file, as ro, rw and env.",
+        )
 
 
 def _environment(given: list[str]) -> dict[str, str]:
@@ -96,10 +144,13 @@ def _environment(given: list[str]) -> dict[str, str]:
     return environment
 
 
-def _tell(out: Output, step: dict[str, Any]) -> None:
+def _tell(out: Output, step: dict[str, Any], fleet: bool) -> None:
     if step["event"] == "said":
         # Behind the agent's name, so that nothing it says can pass for the guard's own words.
         out.event(step, Line(f"{step['agent']}| {step['line']}"))
+    elif fleet and step.get("agent"):
+        words = _in_words(step)
+        out.event(step, Line(Word(f"{step['agent']}: {words.value}", words.style)))
     else:
         out.event(step, Line(_in_words(step)))
 

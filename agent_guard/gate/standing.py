@@ -6,19 +6,22 @@ from agent_guard.types import Decision, Standing
 
 
 def refusal_of(standing: Standing) -> GuardError | None:
-    """Why the agent may not begin an action now; None only for a RUN verdict without an announced stop."""
+    """Why the agent may not begin an action now; None only for a RUN verdict without an announced stop.
+
+    While the grace of a planned stop runs, even of a halt, the agent is told to save its work.
+    """
     verdict = standing.verdict
-    if verdict.decision is Decision.HALT:
-        return GuardError(
-            "AG602",
-            f"The agent is halted: {verdict.reason}. The action must not happen.",
-            "Stop. Only the council's signers can let the agent run again.",
-        )
     if standing.stopping:
         return GuardError(
             "AG620",
             f"A stop was announced: {verdict.reason}. No new action begins; outcomes are still taken.",
             "Save the work, report the outcomes of what is under way, and exit.",
+        )
+    if verdict.decision is Decision.HALT:
+        return GuardError(
+            "AG602",
+            f"The agent is halted: {verdict.reason}. The action must not happen.",
+            "Stop. Only the council's signers can let the agent run again.",
         )
     if verdict.decision is not Decision.RUN:
         return doubt(verdict.reason)

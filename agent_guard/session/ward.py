@@ -214,7 +214,8 @@ class Ward:
 
     def _exited(self, life: _Life, standing: Standing) -> None:
         self.exit_code = life.container.wait(0)
-        planned = standing.verdict.reason if standing.stopping else None
+        # One that ends with 0 says that its task is done, planned stop or not.
+        planned = standing.verdict.reason if standing.stopping and self.exit_code != 0 else None
         content: dict[str, object] = {"exit_code": self.exit_code}
         self._journal.write(
             self.agent, Entry.EXIT, content if planned is None else content | {"stopping": planned}

@@ -51,7 +51,7 @@ def test_an_action_while_the_agent_runs_is_recorded_with_its_block_and_allowed(g
 
 @pytest.mark.parametrize(
     ("decision", "stopping", "code"),
-    [(HALT, False, "AG602"), (HALT, True, "AG602"), (FREEZE, False, "AG603"), (RUN, True, "AG620")],
+    [(HALT, False, "AG602"), (HALT, True, "AG620"), (FREEZE, False, "AG603"), (RUN, True, "AG620")],
 )
 def test_an_agent_that_may_not_act_gets_no_and_only_the_no_is_recorded(
     gate, log, situation, decision, stopping, code
