@@ -1,4 +1,4 @@
-"""Is a death receipt the operator's word? From the entry's public facts alone, so that it holds after an erasure too."""
+"""Is a death receipt the operator's word? From the entry's public facts alone, so that it holds after an erasure."""
 
 import binascii
 from base64 import b64decode
