@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measure how fast a halt takes force, stage by stage, beside what plain kills do to the same trees.
 
-Guarantees: the guard's parts are the product's own (readers, watcher, carrier, supervisor, container, deadman) on a real
-Anvil over WebSocket; the block's time is taken by another process that hears of it from the node itself; what is left
-alive is counted from /proc by a mark. Opens sockets on 127.0.0.1 only, is bounded in count, and ends by process id what
+Guarantees: the guard's parts are the product's own (readers, watcher, carrier, supervisor, container, deadman) on a
+real Anvil over WebSocket; the block's time is taken by another process that hears of it from the node itself; what is
+left alive is counted from /proc by a mark. Opens sockets on 127.0.0.1 only, is bounded in count, and ends by process id what
 it started. Needs root for the cgroup's part. Times in milliseconds, of CLOCK_MONOTONIC, which processes share.
 
     python scripts/bench_kill.py [--n 100] [--processes 1,100,500] [--json FILE]
@@ -41,6 +41,7 @@ from agent_guard.sandbox.deadman import Deadman
 from agent_guard.sandbox.mode import Choice, choose_mode
 from agent_guard.sandbox.view import ContainerSpec
 from agent_guard.typed_data.recover import recover_signer
+from agent_guard.wiring.guarding import SWITCH_SECONDS
 
 PATIENCE = 30.0
 POLL = 0.2
@@ -352,6 +353,7 @@ def main() -> int:
     )
     options.add_argument("--json", type=Path, help="write the rows there as well")
     chosen = options.parse_args()
+    sys.setswitchinterval(SWITCH_SECONDS)
     sizes = [int(size) for size in chosen.processes.split(",")]
     rows: list[Row] = []
     with ExitStack() as stack:
@@ -376,11 +378,8 @@ def main() -> int:
     print(
         f"\n{platform.machine()}, {os.cpu_count()} cores, kernel {platform.release()}, mode {host.choice.mode.value}"
     )
-    print(
-        "all targets met"
-        if not missed
-        else "MISSED: " + "; ".join(f"{one.stage} ({one.processes})" for one in missed)
-    )
+    named = "; ".join(f"{one.stage} ({one.processes})" for one in missed)
+    print(f"MISSED: {named}" if missed else "all targets met")
     return 1 if missed else 0
 
 
