@@ -95,8 +95,8 @@ class Server:
                 pass
         except UpstreamGoneError:
             cut(writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the client has gone
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has gone, or we have cut it off; asyncio would report a cancelled handler as a fault
         except Exception as error:  # noqa: BLE001 - a fault of the proxy itself: the fixture fails the test with it
             self._script.failures.append(error)
             cut(writer)

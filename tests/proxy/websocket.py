@@ -190,18 +190,19 @@ class WebSocket:
                     await node.send('{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}')
                     await node.recv()
                     listening.set()
-                    while (behaviour := self._script.behaviour).upstream == url:
+                    while self._script.behaviour.upstream == url:
                         try:
                             message = await asyncio.wait_for(node.recv(), IDLE_SECONDS)
                         except TimeoutError:
                             continue
                         header = json.loads(message)["params"]["result"]
-                        announced = await self._relay(name, header, announced, behaviour)
+                        announced = await self._relay(name, header, announced)
             except (OSError, WebSocketException) as error:
                 raise UpstreamGoneError(url) from error
 
-    async def _relay(self, name: str, header: Any, announced: str, behaviour: Behaviour) -> str:
+    async def _relay(self, name: str, header: Any, announced: str) -> str:
         """Announces a header, or the one that a node in the past has come to; returns the hash last announced."""
+        behaviour = self._script.behaviour
         if behaviour.heads != "follow":
             return announced
         if behaviour.past is not None:

@@ -66,8 +66,14 @@ async def read_head(reader: asyncio.StreamReader) -> Head:
 
 
 async def send(writer: asyncio.StreamWriter, response: Response, behaviour: Behaviour) -> None:
-    await trickle(writer, response.head(), behaviour.drip if behaviour.drip_headers else 0.0)
-    for part in response.parts:
+    parts = iter(response.parts)
+    head, first = response.head(), next(parts, b"")
+    if behaviour.drip:
+        await trickle(writer, head, behaviour.drip if behaviour.drip_headers else 0.0)
+        await trickle(writer, first, behaviour.drip)
+    else:
+        await trickle(writer, head + first, 0.0)  # in one packet
+    for part in parts:
         await trickle(writer, part, behaviour.drip)
 
 
