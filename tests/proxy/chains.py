@@ -29,7 +29,7 @@ def reorg_away(url: str, first: int) -> None:
     The new blocks all bear the time of block `first - 1`.
     """
     gone = _hash(url, first)
-    ahead = _clock(url) - time.time()
+    ahead = _clock(url) + 0.5 - time.time()
     for _ in range(ATTEMPTS):
         # On a chain that ticks, a block may come between the two calls: then `first` is still there.
         depth = int(rpc(url, "eth_blockNumber"), 16) - first + 1
