@@ -179,6 +179,7 @@ def test_gzip_bomb_is_small_on_the_way_and_huge_when_unpacked(proxy):
 
     assert answer.headers["content-encoding"] == "gzip"
     assert len(packed) < 1 << 20 < 64 << 20 < len(gzip.decompress(packed))
+    assert json.loads(gzip.decompress(packed))["id"] == 7
 
 
 def test_endless_answer_goes_on_until_the_client_leaves_and_troubles_nobody_else(proxy):

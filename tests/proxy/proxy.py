@@ -148,7 +148,8 @@ class Proxy:
 
     def garbage(self, kind: str) -> None:
         """No answer at all, in one of the ways of `garbage.KINDS`."""
-        self._change(garbage=_one_of(kind, garbage.KINDS))
+        garbage.prepare(_one_of(kind, garbage.KINDS))
+        self._change(garbage=kind)
 
     def error(self, code: int = -32000, message: str = "header not found", data: Any = None) -> None:
         """A JSON-RPC error in answer to every call."""
