@@ -19,6 +19,7 @@ SECONDS = 10.0
 
 @pytest.fixture
 def proxy(town: Any, rpc_proxy: Any) -> Any:
+    town.rpc("anvil_mine", hex(3))  # so that there is a past to lag in
     return rpc_proxy(town.anvil.url)
 
 
