@@ -1,6 +1,8 @@
 """The proxy over WebSocket: calls, and new heads that are true, late, invented, too many, none or nonsense."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.proxy import reorg_away, rpc
+from tests.proxy import Proxy, reorg_away, rpc
 
 pytestmark = pytest.mark.chain
 
@@ -234,3 +236,16 @@ def test_subscription_of_the_guard_itself_hears_the_heads(town, proxy):
         assert heard.wait(SECONDS)
     finally:
         subscription.stop()
+
+
+def test_proxy_of_a_chain_that_stands_still_hangs_with_it_and_can_be_stopped(anvil):
+    with Proxy(anvil.url) as proxy, subscribed(proxy) as connection:
+        os.kill(anvil.pid, signal.SIGSTOP)
+        try:
+            connection.send('{"jsonrpc":"2.0","id":5,"method":"eth_chainId","params":[]}')
+            assert is_silent(connection)
+            began = time.monotonic()
+            proxy.stop()
+            assert time.monotonic() - began < SECONDS / 2
+        finally:
+            os.kill(anvil.pid, signal.SIGCONT)

@@ -186,7 +186,7 @@ class WebSocket:
         while True:
             url = self._script.behaviour.upstream
             try:
-                async with connect("ws" + url.removeprefix("http"), compression=None, proxy=None) as node:
+                async with self._listening_to(url) as node:
                     await node.send('{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}')
                     await node.recv()
                     listening.set()
@@ -199,6 +199,10 @@ class WebSocket:
                         announced = await self._relay(name, header, announced)
             except (OSError, WebSocketException) as error:
                 raise UpstreamGoneError(url) from error
+
+    def _listening_to(self, url: str) -> connect:
+        # An Anvil that stands still must not hold up our own end by its farewell.
+        return connect("ws" + url.removeprefix("http"), compression=None, proxy=None, close_timeout=0.5)
 
     async def _relay(self, name: str, header: Any, announced: str) -> str:
         """Announces a header, or the one that a node in the past has come to; returns the hash last announced."""
