@@ -90,6 +90,13 @@ class Run:
             self.told.append(json.loads(line))
         return [step.get("event", "?") for step in self.told]
 
+    def events_so_far(self) -> list[str]:
+        """Names of all steps told so far."""
+        while (line := self._next(time.monotonic())) is not None:
+            if line.startswith("{"):
+                self.told.append(json.loads(line))
+        return [step.get("event", "?") for step in self.told]
+
     def code(self, seconds: float = PATIENCE) -> int:
         try:
             return self.process.wait(timeout=seconds)
