@@ -38,7 +38,8 @@ def test_latest_halt_is_the_newest_of_the_agent_or_of_the_fleet_with_its_first_v
     town.register("indexer")
     first = town.connection.deployment.deploy_block
 
-    def latest(whom=agent_id("indexer")):
+    def latest(whom=None):
+        whom = agent_id("indexer") if whom is None else whom
         return history.latest_halt(town.contract, whom, first, town.connection.endpoint.block())
 
     assert latest() is None
