@@ -6,6 +6,7 @@ that stand the anchors' times.
 """
 
 from agent_guard.audit.facts import ChainFacts
+from agent_guard.audit.receipts import is_signed
 from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
 from agent_guard.audit.stops import NEVER, latest_halt, missing_history, pauses, stops
 from agent_guard.entry import Entry, Kind
@@ -31,6 +32,7 @@ class Obedience:
         self._unread: str | None = None
         self._started: Entry | None = None
         self._outlived: str | None = None
+        self._unsigned: str | None = None
         self._answer: Death | None = None
         self._last_death: Death | None = None
 
@@ -67,6 +69,7 @@ class Obedience:
             missing_history(self._chain.history, self._chain.state)
             or self._unread
             or unclear
+            or self._unsigned
             or self._outlived
             or self._undead()
         )
@@ -126,6 +129,10 @@ class Obedience:
         return self._blocks[number]
 
     def _follow_life(self, entry: Entry) -> None:
+        if entry.kind is Kind.DEATH and not is_signed(entry, self._chain.identity):
+            # Not the operator's word, so it ends no life.
+            self._unsigned = f"the death receipt in entry {entry.index} is not signed by the operator"
+            return
         if entry.kind is Kind.START:
             self._outlived = self._outlived or self._undead(entry)
             self._started = entry

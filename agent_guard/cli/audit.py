@@ -1,7 +1,8 @@
 """`agent-guard audit`: an agent's log against the chain, without the operator's word."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -87,7 +88,8 @@ def _report(out: Output, agent: str, path: Path, claimed: "LogIdentity", result:
             "overrun",
             f"{result.overrun_ms} ms after the halt's block" if result.overrun_ms is not None else None,
         ),
-        ("death receipt", f"entry {result.death.index}" if result.death else None),
+        ("death receipt", f"entry {result.death.index}, signed by the operator" if result.death else None),
+        ("stages", in_words(result.death.stages) if result.death else None),
         ("read at block", result.as_of.number if result.as_of else None),
     ]
     out.result(
@@ -104,6 +106,13 @@ def _report(out: Output, agent: str, path: Path, claimed: "LogIdentity", result:
         Line(""),
         Facts(facts),
     )
+
+
+def in_words(stages: Mapping[str, Any]) -> str:
+    """The stage times of a death, in ms from the first of them that the chain or the guard knows as the halt."""
+    start = next(stages[name] for name in ("block", "quorum", "seen", "dead") if name in stages)
+    named = [name for name in ("vote", "quorum", "block", "seen", "frozen", "dead") if name in stages]
+    return " · ".join(f"{name} {stages[name] - start:+} ms" for name in named)
 
 
 def _halted(result: "AuditResult") -> Cell:

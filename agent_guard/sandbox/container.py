@@ -198,7 +198,8 @@ class Container:
         asked_at = self.clock()
         self.frozen = True
         frozen_at = self.clock() if self._stop(FREEZE_LIMIT) else None
-        processes = len(self.processes())
+        # Looking at each of them would let a large tree wait for its death.
+        processes = len(self.leaf.pids()) if self.leaf is not None else len(self.processes())
         killed_at = self.clock()
         self._strike()
         empty = self._wait_empty(timeout)

@@ -2,6 +2,7 @@
 
 import itertools
 import sqlite3
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account
 
 from agent_guard.audit import (
     AuditLimits,
@@ -27,10 +29,11 @@ from agent_guard.log.reading import rows_until_damage
 from agent_guard.log.recorder import Recorder
 from agent_guard.merkle import Frontier, leaf_hash
 from agent_guard.store import Reader, Store
-from agent_guard.typed_data import agent_id
+from agent_guard.typed_data import agent_id, death_typed_data
 from agent_guard.types import FLEET, AgentState, Block, Head, LogIdentity, State
 
-IDENTITY = LogIdentity(31337, "0x" + "Aa" * 20, "0x" + "Bb" * 20)
+OPERATOR = Account.from_key("0x" + "11" * 32)
+IDENTITY = LogIdentity(31337, "0x" + "aa" * 20, str(OPERATOR.address))
 ME = agent_id("walker")
 GENESIS = 1_700_000_000
 
@@ -70,6 +73,8 @@ class World:
 
     def record(self, kind: str, content: Any = None, agent: str | None = "walker", **details: Any) -> int:
         """Records an entry at the present height, then goes on by one block; its index."""
+        if kind == "death" and agent is not None:
+            details["meta"] = signed(agent, details.get("meta", {}))
         done = self.recorder.append(agent, kind, {} if content is None else content, **details).result()
         self.now += 1
         return done.index
@@ -139,6 +144,15 @@ class World:
         )
 
 
+def signed(agent: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """A death's public facts with the operator's signature, unless they bear one."""
+    if "signature" in facts:
+        return facts
+    message = death_typed_data(agent_id(agent), facts, IDENTITY.chain_id, IDENTITY.council)
+    signature = OPERATOR.sign_typed_data(full_message=message).signature
+    return facts | {"signature": b64encode(signature).decode()}
+
+
 def agent_state(state: State, head: Head) -> AgentState:
     return AgentState(
         agent=ME,
@@ -177,6 +191,12 @@ def honest(world: World) -> World:
     world.work(8)
     world.anchor()
     return world
+
+
+@pytest.fixture
+def sign_death() -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+    """Signs a death's public facts for an agent (its name) as the operator does."""
+    return signed
 
 
 @pytest.fixture
