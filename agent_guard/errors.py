@@ -217,8 +217,8 @@ CATALOGUE: dict[str, Explanation] = {
     "AG317": Explanation(
         Kind.FAILURE,
         "No guard took the ballot",
-        "The guard named by --to did not answer, not in time, not as a guard does, or it is ending. Nothing was handed"
-        " over there; a vote on chain stops the agent all the same, as soon as its guard reads it.",
+        "The guard named by --to did not answer, not in time, not as a guard does, or it is ending. As far as can be"
+        " known nothing was handed over; a vote on chain stops the agent all the same, as soon as its guard reads it.",
     ),
     "AG318": Explanation(
         Kind.PERMISSION,

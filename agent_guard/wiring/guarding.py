@@ -157,7 +157,7 @@ def guarded(
                 )
             )
         voting = connection.voting()
-        desk = BallotDesk(watcher, lambda ballots: voting.submit(ballots, sender), shared.ballots)
+        desk = BallotDesk(watcher, lambda ballots: voting.relay(ballots, sender), shared.ballots)
         session = Session(
             Parts(
                 watcher=watcher,
