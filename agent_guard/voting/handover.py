@@ -143,7 +143,8 @@ def _url(name: str) -> httpx.URL:
         raise _unusable("what was given", f"it is no URL ({error})") from error
     if url.userinfo:  # not repeated: it may hold a password
         raise _unusable("what was given", "a guard takes no user name or password, and none belongs there")
-    if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+    is_place = url.scheme in ("http", "https") and bool(url.host) and (url.port or 1) <= 65_535
+    if not is_place or url.query or url.fragment:
         raise _unusable(name, "it is no http or https URL of a host")
     return url
 
