@@ -3,8 +3,8 @@
 
 Guarantees: the guard's parts are the product's own (readers, watcher, carrier, supervisor, container, deadman) on a
 real Anvil over WebSocket; the block's time is taken by another process that hears of it from the node itself; what is
-left alive is counted from /proc by a mark. Opens sockets on 127.0.0.1 only, is bounded in count, and ends by process id what
-it started. Needs root for the cgroup's part. Times in milliseconds, of CLOCK_MONOTONIC, which processes share.
+left alive is counted from /proc by a mark. Opens sockets on 127.0.0.1 only, is bounded in count, and ends by process
+id what it started. Needs root for the cgroup's part. Times in milliseconds, of CLOCK_MONOTONIC, which processes share.
 
     python scripts/bench_kill.py [--n 100] [--processes 1,100,500] [--json FILE]
 """
