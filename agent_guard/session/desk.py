@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from agent_guard.entry import Kind as Entry
 from agent_guard.errors import GuardError
@@ -53,6 +54,7 @@ class BallotDesk:
         watcher: says whether a ballot counts, and acts on those that do.
         submit: relays ballots in one transaction. Raises AG313 if none of them can count, else what sending raises.
         folder: ballots may be put here as files (`*.json`); each is renamed once it was seen to.
+        names: of the agents by id; their ballots stand among their entries in the log, all others with the guard's own.
         now: unix seconds.
     """
 
@@ -61,9 +63,11 @@ class BallotDesk:
         watcher: Watcher,
         submit: Callable[[Sequence[SignedBallot]], object],
         folder: Path,
+        names: Mapping[bytes, str] = MappingProxyType({}),
         now: Callable[[], float] = time.time,
     ) -> None:
         self._watcher, self._submit, self._folder, self._now = watcher, submit, folder, now
+        self._names = names
         self._records: queue.SimpleQueue[tuple[SignedBallot, str, str | None]] = queue.SimpleQueue()
         self._changed = threading.Condition()  # guards what follows
         self._waiting: list[SignedBallot] = []  # for the relay
@@ -188,7 +192,7 @@ class BallotDesk:
             if unrecorded:
                 content["unrecorded_before"] = unrecorded
             if self._journal is not None:
-                self._journal.write(None, Entry.BALLOT, content)
+                self._journal.write(self._names.get(signed.ballot.agent), Entry.BALLOT, content)
 
     def _has_room(self) -> bool:
         now = time.monotonic()

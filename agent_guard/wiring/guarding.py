@@ -157,7 +157,12 @@ def guarded(
                 )
             )
         voting = connection.voting()
-        desk = BallotDesk(watcher, lambda ballots: voting.relay(ballots, sender), shared.ballots)
+        desk = BallotDesk(
+            watcher,
+            lambda ballots: voting.relay(ballots, sender),
+            shared.ballots,
+            {identity: name for name, identity in agents.items()},
+        )
         session = Session(
             Parts(
                 watcher=watcher,
