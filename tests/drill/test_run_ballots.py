@@ -327,6 +327,34 @@ def test_door_is_for_this_user_alone_and_tells_where_the_guard_stands(still, gua
     assert run.code() == 8
 
 
+def test_guard_names_the_endpoint_that_differs_and_status_repeats_it_and_the_signed_death(
+    still, guard, until, rpc_proxy
+):
+    url = still.town.anvil.url
+    liar, honest = rpc_proxy(url), rpc_proxy(url)
+    endpoints = {"ETH_RPC_URL": f"{url},{honest.url},{liar.url}"}
+    guard(still.town, **still.environ, **endpoints)
+
+    liar.lie(bytes(32), epoch=9)
+    until(
+        "the dissent in the metrics",
+        lambda: f'endpoint_dissents_total{{endpoint="{liar.url}"}} 1.0' in still.ask("/metrics"),
+    )
+
+    metrics = still.ask("/metrics")
+    assert f'agent_guard_endpoint_agrees{{endpoint="{liar.url}"}} 0.0' in metrics
+    assert f'agent_guard_endpoint_agrees{{endpoint="{honest.url}"}} 1.0' in metrics
+    assert "agent_guard_endpoints_needed 2.0" in metrics
+    said = json.loads(still.ask("/v1/status"))["endpoints"]
+    assert (said["agree"], said["needed"], said["total"], list(said["dissent"])) == (2, 2, 3, [liar.url])
+    # The command itself asks one endpoint: what it says of three is the guard's word.
+    shown = still.town.cli.ask("status", "indexer")["endpoints"]
+    assert (shown["agree"], shown["total"], list(shown["dissent"])) == (2, 3, [liar.url])
+    still.hand(*[still.ballot(signer) for signer in ("signer1", "signer2")])
+    until("the death in the status", lambda: still.town.cli.ask("status", "indexer")["death"])
+    assert still.town.cli.ask("status", "indexer")["death"]["signed"] is True
+
+
 def test_port_that_is_taken_is_told_and_nothing_is_started(still):
     with socket.socket() as other:
         other.bind(("127.0.0.1", still.port))
