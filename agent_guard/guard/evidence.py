@@ -16,6 +16,8 @@ _KILLS = {
     State.RESUMING: "halted by the council; a resume waits for its delay",
     State.NONE: "never registered with this council",
 }
+OF_THE_FLEET = "the whole fleet is "
+"""How a reason begins that is not the agent's own."""
 _LAPSED = "lapsed: nobody renewed the lease within its grace"
 # What is latched, and how far the epoch of the halt lies behind the state's own: a resume that waits has raised it.
 _LATCHED = {State.HALTED: 0, State.RETIRED: 0, State.RESUMING: 1}
@@ -186,7 +188,7 @@ def _halt(
     elif len(epochs) >= needed(limits):  # one that names too high an epoch can't hold the agent for ever
         epoch = sorted(epochs.values(), reverse=True)[needed(limits) - 1]
     said = killing[0][1] if proof is None else proof
-    reason = ("the whole fleet is " if fleet else "") + _KILLS.get(said.state, _LAPSED)
+    reason = (OF_THE_FLEET if fleet else "") + _KILLS.get(said.state, _LAPSED)
     return Halt(fleet, reason, endpoints, proof is not None or len(endpoints) >= needed(limits), epoch)
 
 
@@ -297,4 +299,4 @@ def _said(reading: Reading) -> str:
 
 def whose(state: AgentState) -> str:
     """How a reason begins."""
-    return "the whole fleet is " if state.agent == FLEET else ""
+    return OF_THE_FLEET if state.agent == FLEET else ""
