@@ -214,6 +214,18 @@ CATALOGUE: dict[str, Explanation] = {
         "The guard acted on the ballot, but its relaying to the chain did not go through before the guard ended. The"
         " kept halt holds on that host; elsewhere nobody knows of the vote.",
     ),
+    "AG317": Explanation(
+        Kind.FAILURE,
+        "No guard took the ballot",
+        "The guard named by --to did not answer, not in time, not as a guard does, or it is ending. As far as can be"
+        " known nothing was handed over; a vote on chain stops the agent all the same, as soon as its guard reads it.",
+    ),
+    "AG318": Explanation(
+        Kind.PERMISSION,
+        "A page in a browser is not answered",
+        "The guard's door for signers answers programs: a request with an Origin header, from another site, or for a"
+        " host by another name could come from any page that a person on this host has open.",
+    ),
     "AG401": Explanation(
         Kind.FAILURE,
         "A program that the container needs is missing",
@@ -428,14 +440,14 @@ CATALOGUE: dict[str, Explanation] = {
     "AG606": Explanation(
         Kind.FAILURE,
         "Too many requests at once",
-        "The guard bounds how many requests and connections of one agent it serves at a time. Do not act, and ask"
-        " again when earlier requests are answered.",
+        "The guard bounds how many requests and connections it serves at a time, of each agent and of the signers."
+        " Nothing was done: do not act, and ask again when earlier requests are answered.",
     ),
     "AG607": Explanation(
         Kind.USAGE,
         "The request is too large",
-        "A request's body may hold 1 MiB, whether it announces its length or comes in chunks. Record a hash and keep"
-        " the large thing elsewhere.",
+        "A request's body may hold 1 MiB, and a ballot 64 KiB, whether it announces its length or comes in chunks. Of"
+        " what is larger record a hash, and keep it elsewhere.",
     ),
     "AG608": Explanation(
         Kind.USAGE,
@@ -485,9 +497,9 @@ CATALOGUE: dict[str, Explanation] = {
     ),
     "AG616": Explanation(
         Kind.FAILURE,
-        "The agent's socket can't be served",
-        "The Unix socket could not be made at that path, is served by another guard already, or its server did not"
-        " start. No agent was started.",
+        "A socket of the guard can't be served",
+        "The Unix socket of an agent or of the signers, or the port of `signers_listen`, could not be made, is served"
+        " by another guard already, or its server did not start. No agent was started.",
     ),
     "AG617": Explanation(
         Kind.FAILURE,

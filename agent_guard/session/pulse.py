@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Pulse:
             "block": standing.block.number if standing.block else None,
             "anchor_lag": {"entries": lag[0], "seconds": lag[1]},
             "mode": mode,
+            "endpoints": standing.endpoints and asdict(standing.endpoints),
         }
         partial = self.path.with_suffix(".partial")
         try:

@@ -106,6 +106,7 @@ class Ward:
         self.phase = Phase.WAITING
         self.exit_code: int | None = None
         self.by_hand = False
+        self.deaths = 0
 
     @property
     def agent(self) -> str:
@@ -228,6 +229,7 @@ class Ward:
             self._tell({"event": "waiting", "reason": planned})
 
     def _died(self, receipt: DeathReceipt) -> None:
+        self.deaths += 1
         self.by_hand = receipt.reason == STOPPED_BY_HAND
         self.phase = Phase.ENDED if self.by_hand else Phase.HALTED
         halt = None if self.by_hand else self._halt_on_chain(receipt)

@@ -3,7 +3,7 @@
 faces        cli  api  sdk  demo         what people and agents touch
 composition  wiring  session             builds the parts of a command or a run and hands them on
 services     guard  gate  audit  voting  log
-adapters     chain  store  keys  sandbox  devnet      what it talks to; they never import each other
+adapters     chain  store  keys  sandbox  devnet  telemetry   what it talks to; they never import each other
 core         errors types canonical entry merkle checkpoint typed_data settings text       pure; no I/O
 """
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "agent_guard"
 
 CORE = {"errors", "types", "canonical", "entry", "merkle", "checkpoint", "typed_data", "settings", "text"}
-ADAPTERS = {"chain", "store", "keys", "sandbox", "devnet"}
+ADAPTERS = {"chain", "store", "keys", "sandbox", "devnet", "telemetry"}
 SERVICES = {"guard", "gate", "audit", "voting", "log"}
 COMPOSITION = {"wiring", "session"}
 FACES = {"cli", "api", "sdk", "demo"}
