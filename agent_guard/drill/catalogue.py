@@ -55,6 +55,8 @@ class Placement:
 
 
 GUARD = "guard"
+CONTAINED = ("pidns", GUARD)
+"""The placements of this guard's own container."""
 PLACEMENTS = (
     Placement("script", "a script in the agent's home, which its user may write (Palisade's)"),
     Placement("signal", "SIGTERM, then SIGKILL, to the agent's pid, from its own user"),

@@ -18,7 +18,7 @@ import agent_guard
 from agent_guard.drill import trial
 from agent_guard.drill.catalogue import Drill, Placement
 from agent_guard.drill.host import Means, describe, find_means
-from agent_guard.drill.result import Result, Skip, Trial
+from agent_guard.drill.result import Host, Result, Skip, Trial
 from agent_guard.drill.setting import Setting
 from agent_guard.session.drilling import leftovers
 
@@ -26,55 +26,65 @@ PROGRAM = ("__init__.py", "drill/__init__.py", "drill/agent")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What to run: each drill in each placement, `n` times; `jobs` trials at once."""
+class Plan:
+    """The trials to take, in order: drill, placement and whose guard; and the drills that can't be run here.
 
-    drills: Sequence[Drill]
-    placements: Sequence[Placement]
+    `n` trials were asked for in each cell.
+    """
+
     n: int
-    jobs: int
+    host: Host
+    means: Means
+    trials: Sequence[tuple[Drill, Placement, str]]
+    skips: Sequence[Skip]
 
 
-def exercise(order: Order, advance: Callable[[Trial], None], post: tuple[str, ...] = trial.POST) -> Result:
-    """Run them. `advance` hears of each trial as it ends.
+def plan(drills: Sequence[Drill], placements: Sequence[Placement], n: int) -> Plan:
+    """Look at the host, and plan each drill in each placement, `n` times.
 
-    Raises GuardError: AG401 if a container can't be had at all, AG453 if something of a trial can't be ended.
+    Raises GuardError AG401 if this guard's containers can't be had here.
     """
     host, means = describe(), find_means()
-    trials, skips = _planned(order, means)
-    done: dict[int, Trial] = {}
-    with _folder() as folder:
-        patience = trial.Patience(threading.Event())
-        with ThreadPoolExecutor(order.jobs) as pool:
-            try:
-                waiting = {
-                    pool.submit(
-                        trial.run, Setting(means, *item, folder / str(place), folder / "code"), patience, post
-                    ): place
-                    for place, item in enumerate(trials)
-                }
-                for future in as_completed(waiting):
-                    done[waiting[future]] = future.result()
-                    advance(done[waiting[future]])
-            except BaseException:
-                patience.cancelled.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-    leftovers()
-    return Result(int(time.time()), host, order.n, tuple(done[place] for place in sorted(done)), tuple(skips))
-
-
-def _planned(order: Order, means: Means) -> tuple[list[tuple[Drill, Placement, str]], list[Skip]]:
-    """The trials to take, and the drills that can't be run here."""
-    trials, skips = [], []
-    for drill in order.drills:
-        for placement in order.placements:
+    trials: list[tuple[Drill, Placement, str]] = []
+    skips = []
+    for drill in drills:
+        for placement in placements:
             if why := means.obstacle(drill, placement):
                 skips.append(Skip(drill.name, placement.name, why))
                 continue
             users = means.users_of(placement)
-            trials += [(drill, placement, users[number % len(users)]) for number in range(order.n)]
-    return trials, skips
+            trials += [(drill, placement, users[number % len(users)]) for number in range(n)]
+    return Plan(n, host, means, trials, skips)
+
+
+def exercise(
+    plan: Plan, jobs: int, tell: Callable[[Trial], None], post: tuple[str, ...] = trial.POST
+) -> Result:
+    """Take the trials, `jobs` at once. `tell` hears of each as it ends, on the caller's thread.
+
+    Raises GuardError AG453 if something of a trial can't be ended; then, and at any other exception, the rest is ended.
+    """
+    patience = trial.Patience(threading.Event())
+    with _folder() as folder, ThreadPoolExecutor(jobs) as pool:
+        try:
+            futures = [
+                pool.submit(
+                    trial.run,
+                    Setting(plan.means, *item, folder / str(place), folder / "code"),
+                    patience,
+                    post,
+                )
+                for place, item in enumerate(plan.trials)
+            ]
+            for future in as_completed(futures):
+                tell(future.result())
+        except BaseException:
+            patience.cancelled.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        trials = tuple(future.result() for future in futures)
+    leftovers()
+    return Result(int(time.time()), plan.host, plan.n, trials, tuple(plan.skips))
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
-from agent_guard.drill.scene import Scene
 from agent_guard.sandbox.processes import read_process
+from agent_guard.session.scene import Scene
 
 END_SECONDS = 5.0
 

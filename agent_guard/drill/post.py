@@ -15,12 +15,11 @@ from pathlib import Path
 
 from agent_guard.drill import weak
 from agent_guard.drill.catalogue import GUARD
-from agent_guard.drill.scene import Scene
 from agent_guard.errors import GuardError
 from agent_guard.log.recorder import Recorder
-from agent_guard.sandbox.view import ContainerSpec
 from agent_guard.session import drilling
 from agent_guard.session.drilling import Placed
+from agent_guard.session.scene import Scene
 from agent_guard.store import Store
 
 
@@ -40,7 +39,7 @@ def main() -> None:
             os.close(stdout)
             tell("started", mode=placed.mode, leaf=placed.leaf)
             if sys.stdin.readline() == "stop\n":
-                tell("stopped", said=placed.stop())
+                tell("stopped", said=_stopped(placed))
                 sys.stdin.readline()
     except GuardError as error:
         tell("failed", why=f"{error.code}: {error.message}")
@@ -51,21 +50,17 @@ def _place(
 ) -> AbstractContextManager[Placed]:
     if scene.placement in weak.PLACES:
         return weak.PLACES[scene.placement](scene, stdout, stderr)
-    whole = scene.placement == GUARD
-    spec = ContainerSpec(
-        scene.argv,
-        scene.home,
-        socket_dir=scene.socket.parent if whole else None,
-        env=scene.env,
-        ro=(scene.code,),
-        private=(scene.guard,),
-        uid=scene.uid,
-        name="drill",
-        limits=drilling.LIMITS,
-    )
-    if whole:
-        return drilling.guarded(spec, scene.socket, store, recorder, stdout, stderr)
-    return drilling.contained(spec, stdout, stderr)
+    if scene.placement == GUARD:
+        return drilling.guarded(scene, store, recorder, stdout, stderr)
+    return drilling.contained(scene, stdout, stderr)
+
+
+def _stopped(placed: Placed) -> str:
+    """What the stop says of itself; that it failed is a word too, and the measuring goes on."""
+    try:
+        return placed.stop()
+    except GuardError as error:
+        return f"{error.code}: {error.message}"
 
 
 @contextmanager

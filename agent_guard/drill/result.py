@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from agent_guard.drill import wilson
-from agent_guard.drill.catalogue import PLACEMENTS
+from agent_guard.drill.catalogue import GUARD, PLACEMENTS
 from agent_guard.errors import GuardError
 
 VERSION = 1
@@ -79,6 +79,26 @@ class Result:
     trials: tuple[Trial, ...]
     skips: tuple[Skip, ...] = ()
     version: int = VERSION
+
+    def failure(self) -> GuardError | None:
+        """What must end a run with an error: AG450 if this guard did not hold, AG454 if that was not found out."""
+        ours = [cell for cell in self.cells() if cell.placement == GUARD]
+        held = [cell.drill for cell in ours if cell.survived or cell.reached]
+        if held:
+            return GuardError(
+                "AG450",
+                f"This guard did not hold against {', '.join(held)}: something of the agent lived on, or reached what"
+                " is not its own.",
+                "Trust no agent to this host before you know why; the result's file holds every trial.",
+            )
+        failed = [cell.drill for cell in ours if cell.failed]
+        if failed:
+            return GuardError(
+                "AG454",
+                f"Trials of {', '.join(failed)} under this guard could not be run, so they show nothing.",
+                "The reasons stand below the table; agent-guard doctor checks this host.",
+            )
+        return None
 
     def cells(self) -> Iterator["Cell"]:
         """Every drill in every placement that it was run in, in the order of the trials."""

@@ -11,15 +11,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent_guard.drill.catalogue import GUARD, Drill, Placement
+from agent_guard.drill.catalogue import CONTAINED, GUARD, Drill, Placement
 from agent_guard.drill.host import ROOT, USER, Means, module_path
-from agent_guard.drill.scene import Scene
 from agent_guard.sandbox.view import agent_uid
+from agent_guard.session.scene import Scene
 
 LIFE_SECONDS = 60.0
 """After these every process of a drill's agent ends by itself."""
 SETTINGS = '# of a drill\nsandbox = "auto"\n'
-_CONTAINED = ("pidns", GUARD)
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -98,7 +97,7 @@ class Setting:
         }
         if self.placement.name == GUARD:
             told["DRILL_API"] = "yes"
-        if self.placement.name in _CONTAINED:
+        if self.placement.name in CONTAINED:
             return told | {"DRILL_CONTAINED": "yes"}
         socket = str(self.folder / "guard/socket/guard.sock")
         return told | {"PATH": _PATH, "HOME": str(self.folder / "home"), "AGENT_GUARD_SOCKET": socket}

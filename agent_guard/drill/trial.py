@@ -112,7 +112,7 @@ def _measure(trial: Trial, setting: Setting, patience: Patience, ear: Ear, guard
         words=(attempted + unable)[0],
         alive=alive,
         beats=beats,
-        reached=after if before is None else before,
+        reached=(after if before is None else before) if attempted else None,
         mode=started["mode"],
         stop=_heard(answer, "stopped")["said"] if answer else "no word: the guard is gone or stands still",
         stop_ms=round(took * 1000, 1) if answer else None,

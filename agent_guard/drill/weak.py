@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
-from agent_guard.drill.scene import Scene
 from agent_guard.sandbox.processes import Process, read_process, send, walk
 from agent_guard.session.drilling import Placed
+from agent_guard.session.scene import Scene
 
 GRACE = 0.3
 """Seconds from SIGTERM to SIGKILL."""

@@ -18,6 +18,7 @@ from agent_guard.sandbox.cgroup import remove_stale
 from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.mode import Choice, choose_mode
 from agent_guard.sandbox.view import ContainerSpec, Limits
+from agent_guard.session.scene import Scene
 from agent_guard.store import Reader, Store
 from agent_guard.types import Block, Decision, LogIdentity, Standing, Verdict
 
@@ -79,18 +80,16 @@ def modes() -> list[Choice]:
 
 
 @contextmanager
-def contained(spec: ContainerSpec, stdout: int, stderr: int) -> Iterator[Placed]:
+def contained(scene: Scene, stdout: int, stderr: int) -> Iterator[Placed]:
     """The agent in this guard's PID namespace, without a cgroup, API, gate or log."""
     choice = _namespace_only()
-    with closing(Container.start(spec, choice, stdout, stderr)) as container:
+    with closing(Container.start(_spec(scene, None), choice, stdout, stderr)) as container:
         yield Placed(choice.mode.value, lambda: f"{container.kill().processes} processes, none left")
 
 
 @contextmanager
-def guarded(
-    spec: ContainerSpec, path: Path, store: Store, recorder: Recorder, stdout: int, stderr: int
-) -> Iterator[Placed]:
-    """The agent under this guard whole, its API at `path`."""
+def guarded(scene: Scene, store: Store, recorder: Recorder, stdout: int, stderr: int) -> Iterator[Placed]:
+    """The agent under this guard whole."""
     from agent_guard.api import serve
     from agent_guard.gate import Gate, History
     from agent_guard.gate import Limits as GateLimits
@@ -113,14 +112,29 @@ def guarded(
             History(AGENT, reader),
             GateLimits(),
         )
-        server = serve(gate, path)
+        server = serve(gate, scene.socket)
         try:
+            spec = _spec(scene, scene.socket.parent)
             with closing(Container.start(spec, choice, stdout, stderr)) as container:
                 supervisor = Supervisor(container, told.append)
                 leaf = container.leaf.path.name if container.leaf else ""
                 yield Placed(choice.mode.value, lambda: stop(supervisor), leaf)
         finally:
             server.stop()
+
+
+def _spec(scene: Scene, socket_dir: Path | None) -> ContainerSpec:
+    return ContainerSpec(
+        scene.argv,
+        scene.home,
+        socket_dir=socket_dir,
+        env=scene.env,
+        ro=(scene.code,),
+        private=(scene.guard,),
+        uid=scene.uid,
+        name=AGENT,
+        limits=LIMITS,
+    )
 
 
 def _namespace_only() -> Choice:

@@ -1,4 +1,4 @@
-"""What a trial's guard process is told: where everything lies and what to start. A value, handed over as JSON."""
+"""What the guard of a drill is told: where everything lies and what to start. A value, handed over as JSON."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One trial's stage. All paths are absolute.
+    """One trial of a drill. All paths are absolute.
 
     `argv` and `env` are the agent's program and what it is told; `home` its own folder; `code` the folder that holds
     its program; `guard` the guard's folder, which no agent should see. `uid`: the agent's user where the guard is root
