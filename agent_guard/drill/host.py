@@ -124,7 +124,7 @@ def _lack(need: Need) -> str | None:
         Need.SSH: _sshd_answers,
         Need.ROOM: _has_room,
     }[need]()
-    return None if met else f"this host has not {need.value}"
+    return None if met else f"needs {need.value}"
 
 
 def _systemd_sockets() -> list[Path]:

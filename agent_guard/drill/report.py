@@ -98,7 +98,7 @@ def markdown(result: Result) -> str:
     lines = [
         f"# Escape drills, {time.strftime('%Y-%m-%d', time.gmtime(result.as_of))}",
         "",
-        f"{result.asked} trials in each cell. {host.kernel}, {host.cpus} CPUs, run by {host.user}, {host.bubblewrap}.",
+        f"{result.asked} trials in each cell, {_users(result)}. {host.kernel}, {host.cpus} CPUs, {host.bubblewrap}.",
         "",
         *_table(["placement", "what stops the agent"], stops),
         "",
@@ -118,6 +118,12 @@ def markdown(result: Result) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _users(result: Result) -> str:
+    """Whose guards they were: trials of a cell go round among the users."""
+    users = sorted({trial.user for trial in result.trials})
+    return f"the guard run by {' and '.join(users)}{' in turn' if len(users) > 1 else ''}"
 
 
 def _reach(cell: Cell) -> str:
