@@ -276,7 +276,7 @@ CATALOGUE: dict[str, Explanation] = {
         Kind.FAILURE,
         "Processes of a drill can't be ended",
         "The processes named outlived their drill and SIGKILL. They bear the drill's mark and end by themselves within"
-        " a minute. No further drill was run and no result was kept.",
+        " two minutes. No further drill was run and no result was kept.",
     ),
     "AG454": Explanation(
         Kind.FAILURE,

@@ -96,7 +96,7 @@ def run(
     planned = plan(drills, placed(placement) if placement else PLACEMENTS, n)
     out.narrate(f"{len(planned.trials)} trials; Ctrl-C ends them and all they started")
     with out.progress("trials", len(planned.trials)) as advance:
-        result = exercise(planned, jobs(), _teller(out, planned, advance))
+        result = exercise(planned, _jobs(), _teller(out, planned, advance))
     path = output or home / "drills" / file_name(result.as_of)
     save(result, path)
     failure = result.failure()
@@ -145,7 +145,7 @@ def report(
     out.result(detail, Line(f"{chosen} in {output}"))
 
 
-def jobs() -> int:
+def _jobs() -> int:
     """Trials at once: most of a trial is waiting."""
     return min(8, 2 * (os.cpu_count() or 1))
 

@@ -22,7 +22,6 @@ class Ear:
     def __init__(self) -> None:
         self._read_end, self.write_end = os.pipe()
         self.beats = 0
-        self.ended = False
         self.said: list[tuple[str, str]] = []
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="ear", daemon=True)
@@ -50,7 +49,6 @@ class Ear:
                     continue
                 heard = pipe.read(65536)
                 if not heard:
-                    self.ended = True
                     return
                 *lines, rest = (rest + heard).split(b"\n")
                 rest = rest[:_LONGEST]

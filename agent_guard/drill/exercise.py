@@ -20,7 +20,7 @@ from agent_guard.drill.catalogue import Drill, Placement
 from agent_guard.drill.host import Means, describe, find_means
 from agent_guard.drill.result import Host, Result, Skip, Trial
 from agent_guard.drill.setting import Setting
-from agent_guard.session.drilling import leftovers
+from agent_guard.session.drilling import tidy
 
 PROGRAM = ("__init__.py", "drill/__init__.py", "drill/agent")
 
@@ -83,7 +83,7 @@ def exercise(
             pool.shutdown(cancel_futures=True)
             raise
         trials = tuple(future.result() for future in futures)
-    leftovers()
+    tidy()
     return Result(int(time.time()), plan.host, plan.n, trials, tuple(plan.skips))
 
 
@@ -101,6 +101,8 @@ def _folder() -> Iterator[Path]:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
+        for path in (folder / "code", *(folder / "code").rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # whatever our umask is
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +26,9 @@ from agent_guard.session.drilling import modes
 ROOT, USER = "root", "user"
 GIB = 1 << 30
 _SYSTEM_PYTHON = "/usr/bin/python3"
-_IMPORTS = "import agent_guard.drill.post, agent_guard.api, agent_guard.gate"
+_TRY = (
+    "import os, sys, agent_guard.drill.post, agent_guard.api, agent_guard.gate; os.stat(sys.argv[1] + '/.')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Means:
         if placement.two_users and self.users == (USER,):
             return "needs root"
         if placement.two_users and USER not in self.users:
-            return "no Python here that an ordinary user may run"
+            return "no Python and temporary folder here for an ordinary user"
         return self.lacks.get(drill.need) if drill.need else None
 
     def users_of(self, placement: Placement) -> tuple[str, ...]:
@@ -88,7 +91,7 @@ def _candidates() -> tuple[str, ...]:
 
 
 def _runs(python: str) -> bool:
-    """Whether an ordinary user can run a guard with it."""
+    """Whether an ordinary user can run a guard with it, and get at the folders of trials."""
     environ = {
         "PATH": os.defpath,
         "PYTHONPATH": module_path(),
@@ -98,7 +101,7 @@ def _runs(python: str) -> bool:
     quiet = subprocess.DEVNULL
     try:
         done = subprocess.run(
-            [python, "-s", "-c", _IMPORTS],
+            [python, "-s", "-c", _TRY, tempfile.gettempdir()],
             env=environ,
             cwd="/",
             stdin=quiet,
@@ -154,8 +157,6 @@ def _sshd_answers() -> bool:
 
 
 def _has_room() -> bool:
-    import tempfile
-
     available = next(
         int(line.split()[1]) * 1024
         for line in Path("/proc/meminfo").read_text().splitlines()

@@ -16,7 +16,7 @@ from agent_guard.drill.host import ROOT, USER, Means, module_path
 from agent_guard.sandbox.view import agent_uid
 from agent_guard.session.scene import Scene
 
-LIFE_SECONDS = 60.0
+LIFE_SECONDS = 120.0
 """After these every process of a drill's agent ends by itself."""
 SETTINGS = '# of a drill\nsandbox = "auto"\n'
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -53,6 +53,8 @@ class Setting:
         guard, home = self.folder / "guard", self.folder / "home"
         (guard / "socket").mkdir(parents=True)
         home.mkdir()
+        self.folder.chmod(0o755)  # whatever our umask is
+        home.chmod(0o755)
         for name, text in (("agent_guard.toml", SETTINGS), ("operator-key", self.key)):
             (guard / name).write_text(text)
         guard.chmod(0o700)

@@ -135,7 +135,10 @@ def _await_attempt(ear: Ear, patience: Patience) -> None:
         raise _Failed("The agent did not say that it attempted anything.")
     if not patience.until(lambda: ear.beats > 0, START_SECONDS):
         raise _Failed("The agent did not beat.")
+    before = ear.beats
     patience.pause(SETTLE_SECONDS)
+    if not patience.until(lambda: ear.beats > before, ATTEMPT_SECONDS):
+        raise _Failed("The agent ended before it was stopped.")
 
 
 def _heard(told: dict[str, Any] | None, event: str) -> dict[str, Any]:
@@ -161,5 +164,5 @@ def _end(mark: str) -> None:
         raise GuardError(
             "AG453",
             f"Processes of a drill outlived it and can't be ended: {pids}. No further drill was run.",
-            "They end by themselves within a minute; if not, end them by these numbers.",
+            "They end by themselves within two minutes; if not, end them by these numbers.",
         )

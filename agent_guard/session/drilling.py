@@ -68,10 +68,11 @@ def entries(path: Path) -> list[bytes]:
         return leaves
 
 
-def leftovers() -> list[Path]:
-    """Removes the cgroups of guards that are gone; those that still hold something."""
+def tidy() -> None:
+    """Removes the empty cgroups of guards that are gone: a struck guard may leave one."""
     choice = choose_mode("none")
-    return remove_stale(choice.parent) if choice.parent else []
+    if choice.parent:
+        remove_stale(choice.parent)
 
 
 def modes() -> list[Choice]:

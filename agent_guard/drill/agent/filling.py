@@ -1,11 +1,23 @@
 """Tactics that take what the guard needs as well: disk, memory, descriptors. Bounded, so that no host is in danger."""
 
 import os
+import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agent_guard.drill.agent.stage import CONTAINED, HOME, attempted
+from agent_guard.drill.agent.stage import (
+    CONTAINED,
+    HOME,
+    PR_SET_PDEATHSIG,
+    alive,
+    attempted,
+    beat,
+    child,
+    libc,
+    say,
+)
 
 MIB = 1 << 20
 DISK = 64 * MIB
@@ -29,7 +41,18 @@ def fill_disk() -> None:
 
 
 def fill_memory() -> None:
-    """256 MiB, every page of it touched."""
+    """256 MiB, every page of it touched, by a child: where the limit is a cgroup's, the kernel kills the greediest."""
+    taker = child(_take)
+    while alive():
+        say("beat")
+        if taker and os.waitpid(taker, os.WNOHANG)[0]:
+            taker = 0
+            attempted("the kernel killed the process that took it")
+        time.sleep(0.02)
+
+
+def _take() -> None:
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # to take memory is its purpose, not to outlive
     end = "the drill's own limit"
     try:
         while len(_kept) * 8 * MIB < MEMORY:
@@ -40,6 +63,7 @@ def fill_memory() -> None:
     if end != "the drill's own limit":
         del _kept[-1:]  # some room to go on in
     attempted(f"{taken} MiB, then: {end}")
+    beat()
 
 
 def fill_descriptors() -> None:

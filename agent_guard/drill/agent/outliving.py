@@ -6,11 +6,19 @@ import threading
 import time
 from collections.abc import Callable
 
-from agent_guard.drill.agent.stage import alive, attempted, beat, child, forget_children, libc, say
+from agent_guard.drill.agent.stage import (
+    PR_SET_PDEATHSIG,
+    alive,
+    attempted,
+    beat,
+    child,
+    forget_children,
+    libc,
+    say,
+)
 
 STORM = 150
 HOP_SECONDS = 0.002
-PR_SET_PDEATHSIG = 1
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
 
 

@@ -21,6 +21,7 @@ GUARD = int(os.environ.get("DRILL_GUARD_PID", "0"))
 GUARD_HOME = Path(os.environ.get("DRILL_GUARD_HOME", "/nonexistent"))
 CONTAINED = "DRILL_CONTAINED" in os.environ
 """Whether pid 1 is the init of the agent's own container, and nobody else's."""
+PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None, use_errno=True)
 
 

@@ -45,15 +45,6 @@ def test_a_flood_of_words_is_kept_in_bounds_and_hides_no_other_kind(ear: Ear) ->
     assert max(map(len, ear.all_words("reached"))) < 1000
 
 
-def test_the_end_of_the_file_comes_with_the_last_writer(ear: Ear) -> None:
-    other = os.dup(ear.write_end)
-    ear.leave()
-    time.sleep(0.05)
-    assert not ear.ended
-    os.close(other)
-    until(lambda: ear.ended)
-
-
 def test_whoever_writes_after_the_closing_gets_an_error(ear: Ear) -> None:
     ear.close()
     with pytest.raises(BrokenPipeError):
