@@ -302,6 +302,35 @@ CATALOGUE: dict[str, Explanation] = {
         "A halt can't be kept",
         "The guard saw a halt and killed the agent, but could not write it down. Only this process knows of it.",
     ),
+    "AG450": Explanation(
+        Kind.FAILURE,
+        "An agent outlived this guard in a drill",
+        "A drill showed that an agent of its kind lives on after this guard's stop on this host, or gets at what is the"
+        " guard's. The processes of the drill were ended. No agent should be trusted to the host before the reason is"
+        " known.",
+    ),
+    "AG451": Explanation(
+        Kind.FAILURE,
+        "No such result of drills",
+        "The file is missing or is not what `drill run` of this version writes. Nothing was reported.",
+    ),
+    "AG452": Explanation(
+        Kind.FAILURE,
+        "Charts need matplotlib",
+        "The chart of `drill report` is drawn by matplotlib, which comes with the extra `drill`. Nothing was written.",
+    ),
+    "AG453": Explanation(
+        Kind.FAILURE,
+        "Processes of a drill can't be ended",
+        "The processes named outlived their drill and SIGKILL. They bear the drill's mark and end by themselves within"
+        " two minutes. No further drill was run and no result was kept.",
+    ),
+    "AG454": Explanation(
+        Kind.FAILURE,
+        "A drill could not be run",
+        "Trials under this guard ended before anything could be measured, so nothing is known of them. They are"
+        " counted nowhere.",
+    ),
     "AG510": Explanation(
         Kind.FAILURE,
         "The log can't be opened",

@@ -60,6 +60,9 @@ class Settings(BaseModel):
 
     sandbox: Literal["auto", "none"] = "auto"
     net: Literal["none", "host"] = "none"
+    pids_max: Annotated[int, Field(ge=16, le=4_000_000)] = 2_048
+    memory_max: Annotated[int, Field(ge=64, le=16_777_216)] = 4_096
+    """MiB."""
 
     signers_listen: Listen | None = None
 

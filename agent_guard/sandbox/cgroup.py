@@ -105,6 +105,14 @@ class Cgroup:
             return [int(line) for line in self.procs.read_text().split()]
         return []
 
+    def limit(self, controller: str, most: int) -> bool:
+        """Bound what the leaf may hold, of `pids` or `memory` (bytes); False if that controller is not enabled here."""
+        file = self.path / f"{controller}.max"
+        enabled = file.exists()
+        if enabled:
+            file.write_text(str(most))
+        return enabled
+
     def freeze(self, timeout: float) -> bool:
         """Stop every process; True once the kernel says that all stand still."""
         self._write("cgroup.freeze", "1")

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 
 from agent_guard.errors import GuardError
 from agent_guard.sandbox.cgroup import Cgroup
+from agent_guard.sandbox.choice import Choice, Mode, new_leaf
 from agent_guard.sandbox.deadman import Deadman
 from agent_guard.sandbox.keeper import Stream, spawn, wait_exit
-from agent_guard.sandbox.mode import Choice, Mode, new_leaf
 from agent_guard.sandbox.plan import START_LIMIT, cannot_build, open_gate, prepare
 from agent_guard.sandbox.processes import Process, read_process, send, stop_tree, walk
 from agent_guard.sandbox.view import ContainerSpec

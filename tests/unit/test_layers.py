@@ -1,6 +1,6 @@
 """The layers of the program, kept by walking the imports of every module: arrows point down only.
 
-faces        cli  api  sdk  demo         what people and agents touch
+faces        cli  api  sdk  demo  drill  what people and agents touch
 composition  wiring  session             builds the parts of a command or a run and hands them on
 services     guard  gate  audit  voting  log
 adapters     chain  store  keys  sandbox  devnet  telemetry   what it talks to; they never import each other
@@ -10,6 +10,7 @@ core         errors types canonical entry merkle checkpoint typed_data settings 
 import ast
 import io
 import re
+import sys
 import tokenize
 from collections.abc import Iterator
 from functools import cache
@@ -26,7 +27,7 @@ CORE = {"errors", "types", "canonical", "entry", "merkle", "checkpoint", "typed_
 ADAPTERS = {"chain", "store", "keys", "sandbox", "devnet", "telemetry"}
 SERVICES = {"guard", "gate", "audit", "voting", "log"}
 COMPOSITION = {"wiring", "session"}
-FACES = {"cli", "api", "sdk", "demo"}
+FACES = {"cli", "api", "sdk", "demo", "drill"}
 LEVEL = {
     name: level
     for level, names in enumerate((CORE, ADAPTERS, SERVICES, COMPOSITION, FACES))
@@ -153,6 +154,15 @@ def test_what_runs_inside_the_agent_imports_the_core_and_httpx_only() -> None:
             WEB - {"httpx"} | DATABASES | CLI | {"web3", "eth_account", "cryptography"}
         )
     assert parts(PACKAGE / "demo" / "agent.py") == {"sdk"}
+
+
+def test_what_runs_as_the_agent_of_a_drill_imports_nothing_else_of_the_package() -> None:
+    """It is copied into a trial's folder, and runs there on a bare Python."""
+    for path in (PACKAGE / "drill" / "agent").glob("*.py"):
+        assert {name for name in imports(path) if part_of(name) is not None} <= {
+            name_of(other) for other in (PACKAGE / "drill" / "agent").glob("*.py")
+        }
+        assert foreign(path) <= set(sys.stdlib_module_names), name_of(path)
 
 
 def test_only_wiring_and_session_build_adapters() -> None:
