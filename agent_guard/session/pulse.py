@@ -31,7 +31,7 @@ class Pulse:
         if self._clock() - self._last < EVERY_SECONDS:
             return
         self._last = self._clock()
-        content = {
+        content: dict[str, object] = {
             "at": time.time(),
             "pid": os.getpid(),
             "verdict": standing.verdict.decision.value,
@@ -39,8 +39,9 @@ class Pulse:
             "block": standing.block.number if standing.block else None,
             "anchor_lag": {"entries": lag[0], "seconds": lag[1]},
             "mode": mode,
-            "endpoints": standing.endpoints and asdict(standing.endpoints),
         }
+        if standing.endpoints is not None:
+            content["endpoints"] = asdict(standing.endpoints)
         partial = self.path.with_suffix(".partial")
         try:
             partial.write_text(json.dumps(content))
