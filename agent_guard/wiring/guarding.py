@@ -45,6 +45,7 @@ from agent_guard.sandbox.deadman import Deadman
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.sandbox.view import ContainerSpec, agent_uid
+from agent_guard.sandbox.view import Limits as ContainerLimits
 from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
 from agent_guard.session.finding import HaltFinder
@@ -377,6 +378,7 @@ def _spec(settings: Settings, command: Command, identity: bytes, places: Places)
         private=tuple(path.resolve() for path in private if path is not None),
         fixed=tuple(path.resolve() for path in fixed),
         uid=agent_uid(int.from_bytes(identity, "big")),
+        limits=ContainerLimits(settings.pids_max, settings.memory_max << 20),
         name=command.agent,
     )
 
