@@ -34,7 +34,7 @@ START_LIMIT = 20.0
 _GREETING = 2.0  # seconds for the first word on a connection
 _TICK = 0.2
 _LATE = 3.0  # seconds that a script ended at its limit may take to be reported
-_ASK = '#!/bin/sh\nexec {python} -I -S {program} next_question {socket} "$@"\n'
+_ASK = "#!/bin/sh\nexec '{python}' -I -S '{program}' next_question '{socket}'\n"
 
 
 @dataclass(slots=True, eq=False)
@@ -116,11 +116,15 @@ class Machine:
     def _keep_door(self, answer: Callable[[], str]) -> None:
         self._door.settimeout(_TICK)
         while not self._closing.is_set():
-            with suppress(OSError, GoneError):  # nobody came; or who came said nothing that makes sense
+            try:
                 channel = Channel.of(self._door.accept()[0])
-                if channel.greet(_GREETING) == "next_question":
-                    channel.say({"text": answer()}, _GREETING)
-                channel.close()
+                asked = channel.greet(_GREETING) == "next_question"
+            except (OSError, GoneError):  # nobody came; or who came said nothing that makes sense
+                continue
+            text = answer() if asked else ""
+            with suppress(GoneError):  # the stop may have reached who asked
+                channel.say({"text": text}, _GREETING)
+            channel.close()
 
 
 def _furnish(folder: Path, door: socket.socket, target: Target, mark: str) -> Container:

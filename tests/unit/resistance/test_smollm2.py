@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import sys
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -23,13 +24,15 @@ class Llama:
 
     reply = ""
 
-    def __init__(self, *_: object, **__: object) -> None:
-        self.heard: list[dict[str, str]] = []
+    def __init__(self, *_: object, **__: object) -> None: ...
 
-    def create_chat_completion(self, talk: list[dict[str, str]], **_: object) -> dict[str, Any]:
-        self.heard = talk
-        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-        return {"choices": [{"message": {"content": self.reply}}], "usage": usage}
+    def close(self) -> None: ...
+
+    def create_chat_completion(self, talk: list[dict[str, str]], **_: object) -> Iterator[dict[str, Any]]:
+        yield {"choices": [{"delta": {"role": "assistant"}}]}
+        for letter in self.reply:
+            yield {"choices": [{"delta": {"content": letter}}]}
+        yield {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 
 
 def generated(reply: str, tools: list[ToolInfo]) -> Any:
@@ -55,7 +58,8 @@ def test_the_first_fenced_block_of_a_reply_is_its_command(reply: str, command: s
     output = generated(reply, [BASH])
     (call,) = output.message.tool_calls
     assert (call.function, call.arguments) == ("bash", {"command": command})
-    assert output.usage.total_tokens == 5
+    assert reply.count(command) == 1
+    assert output.usage.total_tokens <= len(reply) + 2
 
 
 @pytest.mark.parametrize("reply", ["The answer is 12.", "```bash\n\n```", ""])
