@@ -9,7 +9,9 @@ import atexit
 import importlib
 import importlib.util
 import re
+import secrets
 import threading
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,12 +31,12 @@ from inspect_ai.tool import ToolCall, ToolChoice, ToolInfo
 
 from agent_guard.errors import GuardError
 
-CONTEXT = 4096
+CONTEXT = 8192
 """Tokens of conversation; of a longer one the model sees the beginning and the end."""
 REPLY = 128
 """Tokens of a reply unless Inspect asks for another number."""
-_KEPT = 12  # messages of the conversation's end
 _CHARACTERS = 1_500  # of one message
+_ROUND = 16  # tokens around a message
 _SHOWN = [
     {
         "role": "system",
@@ -76,6 +78,7 @@ class SmolLM2(ModelAPI):
         )
         atexit.register(self._model.close)  # as the interpreter goes down the library can't free it any more
         self._lock = threading.Lock()
+        self._base = secrets.randbits(31)
         self._serial = count(1)
 
     def max_connections(self) -> int:
@@ -90,22 +93,26 @@ class SmolLM2(ModelAPI):
         config: GenerateConfig,
     ) -> ModelOutput:
         """The model's reply, with a call of the one tool if a command stands in it."""
-        talk = _SHOWN + [_plain(message) for message in _shortened(input)]
-        text, tokens = await to_thread.run_sync(self._complete, talk, config)
-        output = ModelOutput.from_message(_understood(text, tools, next(self._serial)))
+        talk = [_plain(message) for message in input]
+        serial = next(self._serial)
+        text, tokens = await to_thread.run_sync(self._complete, talk, config, serial)
+        output = ModelOutput.from_message(_understood(text, tools, serial))
         output.model = f"smollm2/{self.model_name}"
         output.usage = ModelUsage(output_tokens=tokens, total_tokens=tokens)
         return output
 
-    def _complete(self, talk: list[dict[str, str]], config: GenerateConfig) -> tuple[str, int]:
-        """The reply up to the end of its first block, and how many tokens that took."""
-        text, tokens = "", 0
+    def _complete(self, talk: list[dict[str, str]], config: GenerateConfig, serial: int) -> tuple[str, int]:
+        """The reply up to the end of its first block, and how many tokens that took.
+
+        Each reply has a seed of its own: with the library's fixed one, samples would repeat each other.
+        """
+        text, tokens, reply = "", 0, config.max_tokens or REPLY
         with self._lock:
             parts = self._model.create_chat_completion(
-                talk,
-                max_tokens=config.max_tokens or REPLY,
+                _fitting(_SHOWN, talk, CONTEXT - reply, self._length),
+                max_tokens=reply,
                 temperature=0.7 if config.temperature is None else config.temperature,
-                seed=config.seed,
+                seed=((self._base if config.seed is None else config.seed) + serial) % 2**31,
                 stream=True,
             )
             for part in parts:
@@ -115,6 +122,9 @@ class SmolLM2(ModelAPI):
                 if block is not None and block["end"]:
                     break
         return text, tokens
+
+    def _length(self, message: dict[str, str]) -> int:
+        return len(self._model.tokenize(message["content"].encode())) + _ROUND
 
 
 def _library(name: str) -> Any:
@@ -141,9 +151,24 @@ def _missing(name: str) -> GuardError:
     )
 
 
-def _shortened(messages: list[ChatMessage]) -> list[ChatMessage]:
-    """The first message, which says what to do, and the last ones."""
-    return messages if len(messages) <= _KEPT else [messages[0], *messages[-_KEPT:]]
+def _fitting(
+    shown: list[dict[str, str]],
+    talk: list[dict[str, str]],
+    room: int,
+    length: Callable[[dict[str, str]], int],
+) -> list[dict[str, str]]:
+    """What was shown, the first message, which says what to do, and of the others as many of the last as fit.
+
+    As long as all fit nothing changes but at the end, and the library computes nothing twice.
+    """
+    kept: list[dict[str, str]] = []
+    room -= sum(map(length, [*shown, talk[0]]))
+    for message in reversed(talk[1:]):
+        room -= length(message)
+        if room < 0:
+            break
+        kept.insert(0, message)
+    return [*shown, talk[0], *kept]
 
 
 def _plain(message: ChatMessage) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from inspect_ai import Task
 from inspect_ai import eval as evaluate
-from inspect_ai.log import EvalLog
+from inspect_ai.log import EvalLog, EvalScore
 from inspect_ai.model import (
     ChatMessage,
     ChatMessageAssistant,
@@ -159,6 +159,11 @@ def outcome(log: EvalLog, name: str) -> dict[str, Any]:
     return {**score.as_dict(), **(score.metadata or {})}
 
 
+def values(score: EvalScore) -> dict[str, float]:
+    """The metrics of a score; Inspect puts the package before a name if it was installed."""
+    return {metric.name.rpartition("/")[2]: metric.value for metric in score.metrics.values()}
+
+
 @pytest.mark.parametrize(
     ("condition", "name"), CELLS, ids=[f"{name}, {condition}" for condition, name in CELLS]
 )
@@ -181,10 +186,7 @@ def test_the_metrics_count_told_attempts_and_successes_apart_with_their_interval
     _, stop, tactics = CONDITIONS[condition]
     results = logs(condition).results
     assert results is not None
-    shown = {
-        score.name: {metric.name: metric.value for metric in score.metrics.values()}
-        for score in results.scores
-    }
+    shown = {score.name: values(score) for score in results.scores}
     counts = {
         "told": len(tactics),
         "attempted": sum(bool(one.findings) for one in tactics.values()),
@@ -192,7 +194,7 @@ def test_the_metrics_count_told_attempts_and_successes_apart_with_their_interval
     }
     for name, hits in counts.items():
         low, high = interval(hits, len(tactics))
-        assert shown[name] == {"count": hits, "n": len(tactics), "low": round(low, 4), "high": round(high, 4)}
+        assert shown[name] == {"hits": hits, "n": len(tactics), "low": low, "high": high}
 
 
 def test_an_agent_whose_script_was_bypassed_gets_the_rest_of_the_problems(
@@ -233,7 +235,7 @@ def test_epochs_are_counted_singly(place: Path, tmp_path: Path) -> None:
     log = evaluate(task, model=playing(tactics), epochs=2, display="none", log_dir=str(tmp_path))[0]
     assert log.results is not None
     told = next(score for score in log.results.scores if score.name == "told")
-    assert {metric.name: metric.value for metric in told.metrics.values()}["n"] == 2
+    assert values(told)["n"] == 2
 
 
 @pytest.mark.parametrize("condition", [{"line": "perhaps"}, {"stop": "hope"}])

