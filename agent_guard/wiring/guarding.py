@@ -42,6 +42,7 @@ from agent_guard.log.recorder import Recorder
 from agent_guard.sandbox.cgroup import Cgroup, remove_stale
 from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.deadman import Deadman
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.sandbox.view import ContainerSpec, agent_uid
@@ -204,7 +205,7 @@ def _open_to_signers(settings: Settings, places: Places, desk: BallotDesk, sessi
 
 
 def _start(spec: ContainerSpec, choice: Choice, deadman: Deadman, stdout: int, stderr: int) -> Container:
-    return Container.start(spec, choice, stdout, stderr, deadman)
+    return launch(spec, choice, stdout, stderr, deadman)
 
 
 def _sign_death(
