@@ -164,8 +164,9 @@ class Session:
 
     def _goes_on(self) -> bool:
         """Whether anything lives, or waits for the end of a planned stop that let it leave."""
-        phases = [ward.phase for ward in self._wards]
-        return Phase.LIVING in phases or (Phase.WAITING in phases and not self._stops_asked)
+        if any(ward.phase is Phase.LIVING for ward in self._wards):
+            return True
+        return any(ward.is_away for ward in self._wards) and not self._stops_asked
 
     def _tick(self) -> None:
         lag = self._parts.anchor.lag()
@@ -239,6 +240,8 @@ class Session:
             return Kind.HALTED.value
         if self._stops_asked:
             return Kind.INTERRUPTED.value
+        if any(ward.phase is Phase.WAITING for ward in self._wards):  # it never was let run
+            return Kind.HALTED.value
         codes = [ward.exit_code for ward in self._wards]
         if len(codes) == 1:
             return Kind.FAILURE.value if codes[0] is None else codes[0]

@@ -112,6 +112,11 @@ class Ward:
     def agent(self) -> str:
         return self._parts.agent
 
+    @property
+    def is_away(self) -> bool:
+        """Whether it left in the grace of a planned stop, to be started again."""
+        return self._began and self.phase is Phase.WAITING
+
     def standing(self) -> Standing:
         return self._watcher.standing(self.agent)
 

@@ -503,7 +503,7 @@ def test_an_agent_of_a_fleet_that_may_not_run_waits_and_the_others_start(world: 
         world.end(0)
 
     world.script = script
-    world.run()
+    assert world.run() == 8
     assert list(world.lives) == ["alice"]
     assert [step["error"]["code"] for step in world.steps if step["event"] == "trouble"] == ["AG421"]
 
