@@ -96,6 +96,12 @@ CATALOGUE: dict[str, Explanation] = {
         "The folder is missing, full or read-only. The message says what was done before, if anything; no half-written"
         " file is left behind.",
     ),
+    "AG120": Explanation(
+        Kind.USAGE,
+        "An optional package is not installed",
+        "What was asked for needs a package that agent_guard does not bring along. The message names it. Nothing was"
+        " run.",
+    ),
     "AG201": Explanation(
         Kind.INDETERMINATE,
         "The chain can't be reached",

@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -38,9 +39,11 @@ from agent_guard.guard.watcher import Keeping, Watcher
 from agent_guard.sandbox.cgroup import Cgroup
 from agent_guard.sandbox.container import Container, Death
 from agent_guard.sandbox.deadman import Deadman
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, choose_mode
 from agent_guard.sandbox.view import ContainerSpec
 from agent_guard.typed_data.recover import recover_signer
+from agent_guard.types import FLEET
 from agent_guard.wiring.guarding import SWITCH_SECONDS
 
 PATIENCE = 30.0
@@ -62,12 +65,12 @@ while True:
 GUARD = """
 import sys, time
 from pathlib import Path
-from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.deadman import Deadman
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import choose_mode
 from agent_guard.sandbox.view import ContainerSpec
 spec = ContainerSpec(argv=tuple(sys.argv[2:]), work_dir=Path(sys.argv[1]))
-container = Container.start(spec, choose_mode(), deadman=Deadman(10))
+container = launch(spec, choose_mode(), deadman=Deadman(10))
 print("up", flush=True)
 time.sleep(60)
 """
@@ -134,7 +137,7 @@ class Host:
         work = self.folder / name
         work.mkdir(exist_ok=True)
         spec = ContainerSpec(argv=argv(processes, name), work_dir=work, name=name)
-        container = Container.start(spec, self.choice, subprocess.DEVNULL, subprocess.DEVNULL, deadman)
+        container = launch(spec, self.choice, subprocess.DEVNULL, subprocess.DEVNULL, deadman)
         # bubblewrap's own two processes are in the container as well
         await_tree(lambda: len(container.processes()) - 2, processes)
         return container
@@ -146,7 +149,8 @@ class Host:
 @contextmanager
 def guarding(chain: Chain, agents: dict[str, bytes], subscribe: bool, poll: float) -> Iterator[Watcher]:
     """The kill path's watching, as `agent-guard run` builds it. Votes below the quorum don't freeze here."""
-    limits = Limits(60.0, 60.0, 120.0, freeze_on_vote=False, lease_grace=0.0)
+    # The chain makes blocks only when votes come: here an old one is no sign of an outage.
+    limits = Limits(3600.0, 3600.0, 120.0, freeze_on_vote=False, lease_grace=0.0)
     view = ChainView([chain.contract], list(agents.values()), Pace(poll))
     box = BallotBox(chain.chain_id, chain.contract.address)
     watcher = Watcher(agents, view, limits, poll, box, Keeping({}, lambda name, latch: None))
@@ -341,6 +345,50 @@ def calls_per_poll(chain: Chain, count: int) -> dict[str, float]:
     return {"agents": count, "seconds_for_20_polls": round(took, 1), **per_poll}
 
 
+def fleets(chain: Chain, host: Host, count: int) -> list[Row]:
+    """So many agents in one guard, each one light process in its container: one vote of the fleet stops them all."""
+    agents = chain.fake(count)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    with ExitStack() as stack:
+        deadman = stack.enter_context(closing(Deadman(600)))
+        watcher = stack.enter_context(guarding(chain, agents, subscribe=True, poll=1.0))
+        began = time.monotonic()
+        containers, carriers, stilled = [], [], dict[str, int]()
+
+        def still(name: str, container: Container) -> None:
+            container.still()
+            stilled[name] = time.monotonic_ns()
+
+        for name in agents:
+            work = host.folder / name
+            work.mkdir()
+            spec = ContainerSpec(argv=("sleep", "3600"), work_dir=work, name=name)
+            container = launch(spec, host.choice, subprocess.DEVNULL, subprocess.DEVNULL, deadman)
+            containers.append(stack.enter_context(closing(container)))
+            supervisor = Supervisor(container, lambda occurrence: None)
+            carriers.append(
+                Carrier(name, supervisor.apply, lambda error, name=name: watcher.condemn(name, repr(error)))
+            )
+            watcher.attach(
+                name, carriers[-1].apply, lambda name=name, container=container: still(name, container)
+            )
+        print(f"{count} agents started in {time.monotonic() - began:.0f} s", flush=True)
+        chain.vote(FLEET, 0)
+        chain.vote(FLEET, 1)
+        deadline = time.monotonic() + 120
+        while any(container.death is None for container in containers) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        halted_at = chain.seen_at()
+        deaths = [container.death for container in containers if container.death is not None]
+        left = count - len(deaths)
+        for carrier in carriers:
+            carrier.close()
+    frozen = [(at - halted_at) / 1e6 for at in stilled.values()]
+    dead = [(death.dead_at - halted_at) / 1e6 for death in deaths]
+    stage = f"fleet of {count}: halt in a block ->"
+    return [row(f"{stage} told to freeze", 1, frozen), row(f"{stage} dead", 1, dead, survivors=left)]
+
+
 # -------------------------------------------------------------------------------------------------------------- report
 
 
@@ -349,7 +397,7 @@ def main() -> int:
     options.add_argument("--n", type=int, default=100, help="trials of each stage (plain kills: a fifth)")
     options.add_argument("--processes", default="1,100,500", help="sizes of the agent's tree")
     options.add_argument(
-        "--agents", type=int, default=1000, help="agents of the guard whose polls are counted"
+        "--agents", type=int, default=1000, help="agents of the fleet, which one guard polls and stops"
     )
     options.add_argument("--json", type=Path, help="write the rows there as well")
     chosen = options.parse_args()
@@ -372,6 +420,8 @@ def main() -> int:
         _say(rows[-1:])
         calls = calls_per_poll(chain, chosen.agents)
         print(f"one poll of {chosen.agents} agents: {calls}")
+        rows += fleets(chain, host, chosen.agents)
+        _say(rows[-2:])
     if chosen.json:
         chosen.json.write_text(json.dumps({"rows": [asdict(one) for one in rows], "calls": calls}, indent=2))
     missed = [one for one in rows if not one.met]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from agent_guard.drill import wilson
+from agent_guard import wilson
 from agent_guard.drill.catalogue import GUARD, PLACEMENTS
 from agent_guard.errors import GuardError
 

@@ -85,6 +85,7 @@ class Watcher:
         self._agents, self._view, self._limits, self._poll = dict(agents), view, limits, poll
         self._box, self._keep, self._clock, self._beat = box, keeping.keep, clock, beat
         self._apply: dict[str, Callable[[Standing], None]] = {}
+        self._still: dict[str, Callable[[], None]] = {}
         self._sightings = Sightings(keep=PAST if len(view.endpoints) > 1 else 0)
         self._memories = {name: Memory(latch=keeping.loaded.get(name, Latch())) for name in agents}
         self._asked: dict[str, str] = {}  # by any thread; the watching one takes it from here
@@ -174,14 +175,22 @@ class Watcher:
             self.look(max(0.0, min(self._poll, deadline - time.monotonic())))
         self.look(0.0)
 
-    def attach(self, agent: str, apply: Callable[[Standing], None]) -> None:
-        """From now on `apply` carries out each of the agent's standings, the present one at once. It must not block."""
+    def attach(
+        self, agent: str, apply: Callable[[Standing], None], still: Callable[[], None] = lambda: None
+    ) -> None:
+        """From now on `apply` carries out each of the agent's standings, the present one at once. It must not block.
+
+        `still` begins to freeze it and takes next to no time: of many agents that a vote stops, all stand still before
+        the first is killed.
+        """
+        self._still[agent] = still
         self._apply[agent] = apply
         apply(self._standings[agent])
 
     def detach(self, agent: str) -> None:
         """The agent is gone: what it was condemned for does not bind its next life, only what is latched does."""
         self._apply.pop(agent, None)
+        self._still.pop(agent, None)
 
     def start(self) -> None:
         self._thread.start()
@@ -201,7 +210,11 @@ class Watcher:
         clock = self._clock()
         before = {name: memory.latch for name, memory in self._memories.items()}
         council = self.council()
+        ran = [name for name in self._still if _runs(self._standings[name])]
         self._publish([self._judge(name, council, clock) for name in self._agents])
+        for name in ran:
+            if not _runs(self._standings[name]):
+                self._still[name]()
         for name, apply in list(self._apply.items()):
             apply(self._standings[name])
         self._looked_at = clock.monotonic
@@ -273,6 +286,11 @@ class Watcher:
         except Exception as error:  # noqa: BLE001 - one agent's failing kill must not keep the others alive
             return error
         return None
+
+
+def _runs(standing: Standing) -> bool:
+    """Whether anything of the agent may run, be it in the grace of a planned stop."""
+    return standing.verdict.decision is Decision.RUN or standing.stopping
 
 
 def _unwatched(name: str) -> Standing:

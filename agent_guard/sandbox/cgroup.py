@@ -113,9 +113,13 @@ class Cgroup:
             file.write_text(str(most))
         return enabled
 
+    def begin_freezing(self) -> None:
+        """Stop every process, without waiting until all stand still."""
+        self._write("cgroup.freeze", "1")
+
     def freeze(self, timeout: float) -> bool:
         """Stop every process; True once the kernel says that all stand still."""
-        self._write("cgroup.freeze", "1")
+        self.begin_freezing()
         return self._wait("frozen 1", timeout)
 
     def thaw(self) -> None:

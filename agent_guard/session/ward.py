@@ -140,7 +140,7 @@ class Ward:
         supervisor = Supervisor(container, self._note)
         carrier = Carrier(self.agent, supervisor.apply, self._failed)
         self._life, self.phase = _Life(container, supervisor, carrier, voice), Phase.LIVING
-        self._watcher.attach(self.agent, carrier.apply)
+        self._watcher.attach(self.agent, carrier.apply, container.still)
         self._tell({"event": "started", "mode": parts.mode})
         voice.listen()
 

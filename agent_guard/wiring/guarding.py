@@ -42,9 +42,11 @@ from agent_guard.log.recorder import Recorder
 from agent_guard.sandbox.cgroup import Cgroup, remove_stale
 from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.deadman import Deadman
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.sandbox.view import ContainerSpec, agent_uid
+from agent_guard.sandbox.view import Limits as ContainerLimits
 from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
 from agent_guard.session.finding import HaltFinder
@@ -203,7 +205,7 @@ def _open_to_signers(settings: Settings, places: Places, desk: BallotDesk, sessi
 
 
 def _start(spec: ContainerSpec, choice: Choice, deadman: Deadman, stdout: int, stderr: int) -> Container:
-    return Container.start(spec, choice, stdout, stderr, deadman)
+    return launch(spec, choice, stdout, stderr, deadman)
 
 
 def _sign_death(
@@ -377,6 +379,7 @@ def _spec(settings: Settings, command: Command, identity: bytes, places: Places)
         private=tuple(path.resolve() for path in private if path is not None),
         fixed=tuple(path.resolve() for path in fixed),
         uid=agent_uid(int.from_bytes(identity, "big")),
+        limits=ContainerLimits(settings.pids_max, settings.memory_max << 20),
         name=command.agent,
     )
 

@@ -20,6 +20,7 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "contracts/README.md",
     ROOT / "agent_guard/sandbox/README.md",
+    ROOT / "agent_guard/resistance/README.md",
     ROOT / "SECURITY.md",
 ]
 
