@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from eth_abi.exceptions import DecodingError
 from eth_typing import URI
 from web3 import HTTPProvider, Web3
 from web3.exceptions import ContractLogicError, Web3Exception, Web3RPCError
@@ -117,13 +118,13 @@ class Endpoint:
         that hash's height, and then for whatever block has it.
 
         Raises:
-            ContractLogicError: the call reverted.
+            ContractLogicError: an `eth_call` reverted; nothing else does, whatever the node says.
             Web3RPCError: the node answered with another error; what else comes of a senseless answer. To be called
                 within `calling`.
         """
         answer = self.web3.provider.make_request(RPCEndpoint(method), list(parameters))
         if error := answer.get("error"):
-            if error.get("code") == REVERTED:
+            if error.get("code") == REVERTED and method == "eth_call":
                 raise ContractLogicError(str(error.get("message")), data=error.get("data"))
             raise Web3RPCError(str(error.get("message"))[:200], rpc_response=answer)
         return answer["result"]
@@ -145,7 +146,15 @@ class Endpoint:
         except (requests.RequestException, OSError) as error:
             raise self._unreachable(what, type(error).__name__) from error
         # What web3 raises when an answer has another shape than it thought.
-        except (Web3Exception, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        except (
+            Web3Exception,
+            DecodingError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+        ) as error:
             raise self._unreachable(what, f"{type(error).__name__}: {str(error)[:200]}") from error
 
     def _unreachable(self, what: str, why: str) -> GuardError:

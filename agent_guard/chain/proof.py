@@ -11,7 +11,6 @@ from typing import Any
 
 import rlp  # type: ignore[import-untyped]
 from eth_hash.auto import keccak
-from trie.exceptions import BadTrieProof, InvalidNode, ValidationError
 from trie.hexary import HexaryTrie
 
 from agent_guard.types import AgentState, State
@@ -66,25 +65,30 @@ def prove(
         proofs = [given["proof"] for given in answer["storageProof"]]
         words = [_value(storage_root, slot, proof) for slot, proof in zip(slots, proofs, strict=True)]
         return [int.from_bytes(rlp.decode(word), "big") if word else 0 for word in words]
-    except NoProof:
+    except (NoProof, ProofError):
         raise
-    except (BadTrieProof, InvalidNode, ValidationError, rlp.exceptions.RLPException) as error:
+    # trie and rlp raise all sorts of things for bytes of another shape than they thought. Whatever it is, the node that
+    # sent them has shown nothing, and its word starts no agent.
+    except Exception as error:
         raise ProofError(f"{type(error).__name__}: {error}"[:200]) from error
-    # What trie and rlp raise for bytes of another shape than they thought.
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ProofError(f"senseless: {type(error).__name__}: {error}"[:200]) from error
 
 
-def shows(word: int, state: AgentState) -> bool:
-    """Whether an agent's first slot holds what a snapshot said of it, as far as the slot alone can tell.
+def shows(word: int, state: AgentState, at: int) -> bool:
+    """Whether an agent's first slot holds what a snapshot said of it at `at`, the block's time in unix seconds.
 
-    The contract reads PAUSED and LAPSED from RUNNING and the clock, and HALTED from RESUMING under another signer set.
+    As the contract reads it: PAUSED and LAPSED from RUNNING and the clock. Only that HALTED stands for a RESUMING under
+    another signer set can't be told from the slot alone.
     """
     stored, epoch, paused_until, lease_until = (word >> shift & mask for shift, mask in _LAYOUT)
-    kept = {State.PAUSED: State.RUNNING, State.LAPSED: State.RUNNING}.get(state.state, state.state)
+    read = stored
+    if stored == State.RUNNING:
+        lapsed, paused = lease_until != 0 and at >= lease_until, at < paused_until
+        read = State.LAPSED if lapsed else State.PAUSED if paused else State.RUNNING
     voided = state.state is State.HALTED and stored == State.RESUMING
     runs = stored != State.RUNNING or paused_until == state.paused_until
-    return (stored == kept or voided) and (epoch, lease_until) == (state.epoch, state.lease_until) and runs
+    return (
+        (read == state.state or voided) and (epoch, lease_until) == (state.epoch, state.lease_until) and runs
+    )
 
 
 _LAYOUT = ((0, 0xFF), (8, (1 << 40) - 1), (48, (1 << 40) - 1), (88, (1 << 40) - 1))

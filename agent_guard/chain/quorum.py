@@ -3,13 +3,15 @@
 For the commands of signers, operators and auditors; the guard's own watching weighs each endpoint's word by itself
 (`chain/view.py`). Guarantees: no answer about the chain's state rests on fewer than `quorum` endpoints; what they name
 as newest is a block whose hash so many of them know. What only concerns our own transaction (its nonce, gas and fee) is
-the median of what they say, and a transaction is handed to all. A slow one is not waited for once enough agree.
+the median of what they say, and a transaction is handed to all. A slow one is not waited for once enough agree, and
+none for longer than its time limit.
 """
 
 import json
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
 from typing import Any
 
 from web3 import Web3
@@ -24,6 +26,10 @@ _QUANTITIES = frozenset(
 )
 """What an answer decides about nothing but our own transaction. The median: one node can't make us pay too much."""
 _BY_TAG = frozenset(("latest", "finalized"))
+_OF_A_BLOCK = ("number", "hash", "parentHash", "timestamp", "stateRoot", "baseFeePerGas")
+"""What is compared of a newest block: whoever knows its hash may still lie about the rest."""
+OWED = 16
+"""Answers that an endpoint may owe; until it gives one it is asked nothing more."""
 
 
 class QuorumEndpoint(Endpoint):
@@ -45,7 +51,8 @@ class _QuorumProvider(JSONBaseProvider):
     def __init__(self, members: Sequence[Endpoint], quorum: int) -> None:
         super().__init__()
         self._members, self._quorum = members, quorum
-        self._threads = ThreadPoolExecutor(4 * len(members), "quorum")
+        self._seconds = max(member.timeout for member in members)
+        self._owed = {member.name: threading.BoundedSemaphore(OWED) for member in members}
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         if method in _QUANTITIES:
@@ -99,9 +106,13 @@ class _QuorumProvider(JSONBaseProvider):
         for name, answer in self._answers(method, params):
             if not isinstance(block := answer.get("result"), dict):
                 continue
-            heads[name] = int(str(block.get("number")), 16), str(block.get("hash"))
-            votes[heads[name][1]] += 1
-            if votes[heads[name][1]] >= self._quorum:
+            try:
+                heads[name] = int(str(block.get("number")), 16), str(block.get("hash"))
+            except ValueError:
+                continue
+            word = json.dumps([block.get(field) for field in _OF_A_BLOCK], default=str)
+            votes[word] += 1
+            if votes[word] >= self._quorum:
                 return answer
         for number, _ in sorted(set(heads.values()), reverse=True):
             if sum(number <= height for height, _ in heads.values()) >= self._quorum:
@@ -114,14 +125,33 @@ class _QuorumProvider(JSONBaseProvider):
         )
 
     def _answers(self, method: RPCEndpoint, params: Any) -> Iterator[tuple[str, RPCResponse]]:
-        """Each endpoint's answer as it comes, of those that give one."""
-        asked: dict[Future[RPCResponse], str] = {
-            self._threads.submit(_request(member), method, params): member.name for member in self._members
-        }
-        for done in as_completed(asked):
-            error = done.exception()
-            if error is None and isinstance(answer := done.result(), dict):
-                yield asked[done], answer
+        """Each endpoint's answer as it comes, of those that give one in time."""
+        asked = {self._ask(member, method, params): member.name for member in self._members}
+        try:
+            for done in as_completed(asked, self._seconds):
+                if done.exception() is None and (answer := _plain(done.result())) is not None:
+                    yield asked[done], answer
+        except TimeoutError:
+            return
+
+    def _ask(self, member: Endpoint, method: RPCEndpoint, params: Any) -> "Future[RPCResponse]":
+        """Asks on a daemon thread of its own: an answer without end holds up nothing, not even the process's end."""
+        found: Future[RPCResponse] = Future()
+        owed = self._owed[member.name]
+
+        def ask() -> None:
+            try:
+                found.set_result(member.web3.provider.make_request(method, params))
+            except BaseException as error:  # noqa: BLE001 - no answer, which makes no quorum
+                found.set_exception(error)
+            finally:
+                owed.release()
+
+        if owed.acquire(blocking=False):
+            threading.Thread(target=ask, name=f"ask {member.name}", daemon=True).start()
+        else:
+            found.set_exception(TimeoutError("it owes too many answers"))
+        return found
 
     def _none(self, method: str, said: dict[str, str]) -> RPCResponse:
         words = "; ".join(f"{name}: {word[:120]}" for name, word in said.items()) or "none answered"
@@ -133,8 +163,13 @@ class _QuorumProvider(JSONBaseProvider):
         )
 
 
-def _request(member: Endpoint) -> Callable[[RPCEndpoint, Any], RPCResponse]:
-    return member.web3.provider.make_request
+def _plain(answer: object) -> RPCResponse | None:
+    """The answer and nothing besides, for only that is compared; None if it is none."""
+    if not isinstance(answer, Mapping):
+        return None
+    if error := answer.get("error"):
+        return {"jsonrpc": "2.0", "id": 0, "error": error}
+    return {"jsonrpc": "2.0", "id": 0, "result": answer["result"]} if "result" in answer else None
 
 
 def _word(answer: RPCResponse) -> str:

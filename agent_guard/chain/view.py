@@ -237,7 +237,9 @@ class _Reader:
             self._refuted |= frozenset(agents)
             return frozenset()
         shown = {
-            agent for agent, word in zip(agents, words, strict=True) if shows(word, sighting.states[agent])
+            agent
+            for agent, word in zip(agents, words, strict=True)
+            if shows(word, sighting.states[agent], sighting.block.timestamp)
         }
         self._refuted = self._refuted - shown | (set(agents) - shown)
         return frozenset(shown)
