@@ -26,8 +26,8 @@ PROOF_RETRY_SECONDS = 60.0
 """Until an endpoint that gave no proof is asked for one again."""
 SLOTS = 32
 """Agents in one proof; more are proven in turn. Each costs a path of hashes."""
-OFFERS = 16
-"""Blocks of others that are kept for an endpoint to read."""
+ANSWERED = 16
+"""Blocks that an endpoint has read and need not read again because another names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class ChainView:
         """Has the other endpoints say what they know of a block, so that a quorum can agree on it."""
         for endpoint, reader in self._readers.items():
             if endpoint != by:
-                reader.offer(block)
+                reader.offer(block, by)
 
 
 class _Reader:
@@ -126,8 +126,8 @@ class _Reader:
         self._wake, self._poked, self._stopping = (threading.Event() for _ in range(3))
         self._settled = False
         self._latest: Block | None = None
-        self._offered: dict[bytes, Block] = {}  # blocks that others named, to be read here
-        self._answered: deque[bytes] = deque(maxlen=OFFERS)
+        self._offered: dict[str, Block] = {}  # what each other endpoint named last, to be read here
+        self._answered: deque[bytes] = deque(maxlen=ANSWERED)
         self._lock = threading.Lock()  # guards _offered
         self._council: tuple[Council | None, float] = (None, float("-inf"))
         self._refuted: frozenset[bytes] = frozenset()
@@ -150,10 +150,9 @@ class _Reader:
         self._poked.set()
         self._wake.set()
 
-    def offer(self, block: Block) -> None:
+    def offer(self, block: Block, by: str) -> None:
         with self._lock:
-            if len(self._offered) < OFFERS:
-                self._offered[block.hash] = block
+            self._offered[by] = block
         self._wake.set()
 
     def _run(self) -> None:
@@ -166,7 +165,7 @@ class _Reader:
                     self._poked.clear()
                     next_round = time.monotonic() + poll
                     self._round()
-                self._read_offers()
+                self._read_offers(next_round)
             except GuardError as error:
                 self._view.hear(Silence(self._name, error.message))
             except BaseException as error:  # noqa: BLE001 - raised in the guard's thread, which halts
@@ -223,8 +222,11 @@ class _Reader:
         except ProofError:
             self._refuted |= frozenset(agents)
             return frozenset()
+        time_of = sighting.block.timestamp  # of the header that `prove` has hashed
         shown = {
-            agent for agent, word in zip(agents, words, strict=True) if shows(word, sighting.states[agent])
+            agent
+            for agent, word in zip(agents, words, strict=True)
+            if shows(word, sighting.states[agent], time_of)
         }
         self._refuted = self._refuted - shown | (set(agents) - shown)
         return frozenset(shown)
@@ -236,17 +238,34 @@ class _Reader:
         start, self._turn = self._turn, (self._turn + SLOTS - 1) % len(others)
         return (fleet, *(others + others)[start : start + SLOTS - 1])
 
-    def _read_offers(self) -> None:
-        """Reads what others named, in this endpoint's own words; it may not know it, or not yet."""
-        with self._lock:
-            offered, self._offered = self._offered, {}
-        for block in offered.values():
-            if block.hash in self._answered or self._latest is None or block.number > self._latest.number:
-                continue
-            with suppress(GuardError):  # no word on this block
-                own, header = self._contract.endpoint.header(block.hash)
-                sighting = self._sight(own, Scope.PINNED)
-                self._answered.append(own.hash)
-                if self._view.pace.prove == "all":
-                    sighting = replace(sighting, proven=self._prove(sighting, header), refuted=self._refuted)
-                self._view.hear(sighting)
+    def _read_offers(self, next_round: float) -> None:
+        """Reads what others named, in this endpoint's own words; one at least, then until a round is due.
+
+        So whoever names block after block delays this endpoint's newest word by no more than one of them.
+        """
+        while self._offered:
+            with self._lock:
+                by, block = next(iter(self._offered.items()))
+            try:
+                asked = self._read_offer(block)
+            finally:
+                with self._lock:
+                    if self._offered[by] == block:
+                        del self._offered[by]
+                    else:  # it named another meanwhile: that waits for its turn
+                        self._offered[by] = self._offered.pop(by)
+            if asked and (self._poked.is_set() or self._stopping.is_set() or time.monotonic() >= next_round):
+                return
+
+    def _read_offer(self, block: Block) -> bool:
+        """Whether the endpoint had to be asked; it may not know the block, or not yet."""
+        if block.hash in self._answered or self._latest is None or block.number > self._latest.number:
+            return False
+        with suppress(GuardError):  # no word on this block
+            own, header = self._contract.endpoint.header(block.hash)
+            sighting = self._sight(own, Scope.PINNED)
+            self._answered.append(own.hash)
+            if self._view.pace.prove == "all":
+                sighting = replace(sighting, proven=self._prove(sighting, header), refuted=self._refuted)
+            self._view.hear(sighting)
+        return True
