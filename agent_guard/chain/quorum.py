@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from typing import Any
 
 from web3 import Web3
@@ -17,6 +18,7 @@ from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from agent_guard.chain.endpoint import Endpoint
+from agent_guard.chain.proof import HEADER
 from agent_guard.errors import GuardError
 
 _OWN = frozenset(
@@ -32,6 +34,8 @@ _OWN = frozenset(
 """What an answer decides about nothing but our own transaction."""
 _TO_ALL = "eth_sendRawTransaction"
 _BY_TAG = frozenset(("latest", "finalized"))
+_BLOCKS = frozenset(("eth_getBlockByHash", "eth_getBlockByNumber"))
+_AT_ONCE = 4  # requests to one member
 
 
 class QuorumEndpoint(Endpoint):
@@ -53,7 +57,8 @@ class _QuorumProvider(JSONBaseProvider):
     def __init__(self, members: Sequence[Endpoint], quorum: int) -> None:
         super().__init__()
         self._members, self._quorum = members, quorum
-        self._threads = ThreadPoolExecutor(4 * len(members), "quorum")
+        # Each has threads of its own: one that hangs takes them from no other.
+        self._threads = [ThreadPoolExecutor(_AT_ONCE, f"ask {member.name}") for member in members]
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         if method in _OWN:
@@ -75,7 +80,7 @@ class _QuorumProvider(JSONBaseProvider):
         said: dict[str, str] = {}
         votes: Counter[str] = Counter()
         for name, answer in self._answers(method, params):
-            said[name] = word = _word(answer)
+            said[name] = word = _word(method, answer)
             votes[word] += 1
             if votes[word] >= self._quorum:
                 return answer
@@ -90,18 +95,17 @@ class _QuorumProvider(JSONBaseProvider):
         heads: dict[str, tuple[int, str]] = {}
         votes: Counter[str] = Counter()
         for name, answer in self._answers(method, params):
-            if not isinstance(block := answer.get("result"), dict):
-                continue
-            heads[name] = int(str(block.get("number")), 16), str(block.get("hash"))
-            votes[heads[name][1]] += 1
-            if votes[heads[name][1]] >= self._quorum:
-                return answer
-        for number, _ in sorted(set(heads.values()), reverse=True):
+            with suppress(ValueError, TypeError, LookupError):  # who answers nonsense is at no block
+                heads[name] = int(answer["result"]["number"], 16), str(answer["result"]["hash"])
+                votes[word := _word(method, answer)] += 1
+                if votes[word] >= self._quorum:
+                    return answer
+        for number in sorted({number for number, _ in heads.values()}, reverse=True):
             if sum(number <= height for height, _ in heads.values()) >= self._quorum:
-                try:
-                    return self._same(method, [hex(number), *params[1:]])
-                except GuardError:
-                    continue
+                with suppress(GuardError):
+                    answer = self._same(method, [hex(number), *params[1:]])
+                    if answer.get("result") is not None:
+                        return answer
         return self._none(
             method, {name: f"block {number} {block}" for name, (number, block) in heads.items()}
         )
@@ -109,12 +113,17 @@ class _QuorumProvider(JSONBaseProvider):
     def _answers(self, method: RPCEndpoint, params: Any) -> Iterator[tuple[str, RPCResponse]]:
         """Each endpoint's answer as it comes, of those that give one."""
         asked: dict[Future[RPCResponse], str] = {
-            self._threads.submit(_request(member), method, params): member.name for member in self._members
+            threads.submit(_request(member), method, params): member.name
+            for member, threads in zip(self._members, self._threads, strict=True)
         }
-        for done in as_completed(asked):
-            error = done.exception()
-            if error is None and isinstance(answer := done.result(), dict):
-                yield asked[done], answer
+        try:
+            for done in as_completed(asked):
+                error = done.exception()
+                if error is None and isinstance(answer := done.result(), dict):
+                    yield asked[done], answer
+        finally:  # enough have agreed: what still waits for a thread is not asked any more
+            for future in asked:
+                future.cancel()
 
     def _none(self, method: str, said: dict[str, str]) -> RPCResponse:
         words = "; ".join(f"{name}: {word[:120]}" for name, word in said.items()) or "none answered"
@@ -130,10 +139,16 @@ def _request(member: Endpoint) -> Callable[[RPCEndpoint, Any], RPCResponse]:
     return member.web3.provider.make_request
 
 
-def _word(answer: RPCResponse) -> str:
-    """What is compared: the result, or the error without the words in which it is put."""
+def _word(method: str, answer: RPCResponse) -> str:
+    """What is compared: the result, or the error without the words in which it is put.
+
+    Of a block, what its hash covers; the rest (its size, say) nodes give or leave out as they please.
+    """
     if "result" in answer:
-        return json.dumps(answer["result"], sort_keys=True, default=str)
+        result: Any = answer["result"]
+        if method in _BLOCKS and isinstance(result, dict):
+            result = {name: result.get(name) for name in ("hash", *HEADER)}
+        return json.dumps(result, sort_keys=True, default=str)
     error = answer.get("error")
     named = {key: error.get(key) for key in ("code", "data")} if isinstance(error, dict) else {}
     return json.dumps({"error": named}, sort_keys=True, default=str)
