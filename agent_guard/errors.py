@@ -96,6 +96,12 @@ CATALOGUE: dict[str, Explanation] = {
         "The folder is missing, full or read-only. The message says what was done before, if anything; no half-written"
         " file is left behind.",
     ),
+    "AG120": Explanation(
+        Kind.USAGE,
+        "An optional package is not installed",
+        "What was asked for needs a package that agent_guard does not bring along. The message names it. Nothing was"
+        " run.",
+    ),
     "AG201": Explanation(
         Kind.INDETERMINATE,
         "The chain can't be reached",
@@ -214,6 +220,18 @@ CATALOGUE: dict[str, Explanation] = {
         "The guard acted on the ballot, but its relaying to the chain did not go through before the guard ended. The"
         " kept halt holds on that host; elsewhere nobody knows of the vote.",
     ),
+    "AG317": Explanation(
+        Kind.FAILURE,
+        "No guard took the ballot",
+        "The guard named by --to did not answer, not in time, not as a guard does, or it is ending. As far as can be"
+        " known nothing was handed over; a vote on chain stops the agent all the same, as soon as its guard reads it.",
+    ),
+    "AG318": Explanation(
+        Kind.PERMISSION,
+        "A page in a browser is not answered",
+        "The guard's door for signers answers programs: a request with an Origin header, from another site, or for a"
+        " host by another name could come from any page that a person on this host has open.",
+    ),
     "AG401": Explanation(
         Kind.FAILURE,
         "A program that the container needs is missing",
@@ -289,6 +307,35 @@ CATALOGUE: dict[str, Explanation] = {
         Kind.FAILURE,
         "A halt can't be kept",
         "The guard saw a halt and killed the agent, but could not write it down. Only this process knows of it.",
+    ),
+    "AG450": Explanation(
+        Kind.FAILURE,
+        "An agent outlived this guard in a drill",
+        "A drill showed that an agent of its kind lives on after this guard's stop on this host, or gets at what is the"
+        " guard's. The processes of the drill were ended. No agent should be trusted to the host before the reason is"
+        " known.",
+    ),
+    "AG451": Explanation(
+        Kind.FAILURE,
+        "No such result of drills",
+        "The file is missing or is not what `drill run` of this version writes. Nothing was reported.",
+    ),
+    "AG452": Explanation(
+        Kind.FAILURE,
+        "Charts need matplotlib",
+        "The chart of `drill report` is drawn by matplotlib, which comes with the extra `drill`. Nothing was written.",
+    ),
+    "AG453": Explanation(
+        Kind.FAILURE,
+        "Processes of a drill can't be ended",
+        "The processes named outlived their drill and SIGKILL. They bear the drill's mark and end by themselves within"
+        " two minutes. No further drill was run and no result was kept.",
+    ),
+    "AG454": Explanation(
+        Kind.FAILURE,
+        "A drill could not be run",
+        "Trials under this guard ended before anything could be measured, so nothing is known of them. They are"
+        " counted nowhere.",
     ),
     "AG510": Explanation(
         Kind.FAILURE,
@@ -428,14 +475,14 @@ CATALOGUE: dict[str, Explanation] = {
     "AG606": Explanation(
         Kind.FAILURE,
         "Too many requests at once",
-        "The guard bounds how many requests and connections of one agent it serves at a time. Do not act, and ask"
-        " again when earlier requests are answered.",
+        "The guard bounds how many requests and connections it serves at a time, of each agent and of the signers."
+        " Nothing was done: do not act, and ask again when earlier requests are answered.",
     ),
     "AG607": Explanation(
         Kind.USAGE,
         "The request is too large",
-        "A request's body may hold 1 MiB, whether it announces its length or comes in chunks. Record a hash and keep"
-        " the large thing elsewhere.",
+        "A request's body may hold 1 MiB, and a ballot 64 KiB, whether it announces its length or comes in chunks. Of"
+        " what is larger record a hash, and keep it elsewhere.",
     ),
     "AG608": Explanation(
         Kind.USAGE,
@@ -485,9 +532,9 @@ CATALOGUE: dict[str, Explanation] = {
     ),
     "AG616": Explanation(
         Kind.FAILURE,
-        "The agent's socket can't be served",
-        "The Unix socket could not be made at that path, is served by another guard already, or its server did not"
-        " start. No agent was started.",
+        "A socket of the guard can't be served",
+        "The Unix socket of an agent or of the signers, or the port of `signers_listen`, could not be made, is served"
+        " by another guard already, or its server did not start. No agent was started.",
     ),
     "AG617": Explanation(
         Kind.FAILURE,

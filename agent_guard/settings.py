@@ -29,6 +29,7 @@ def _comma_separated(value: object) -> object:
 
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
 Grace = Annotated[float, Field(ge=0, le=86_400)]
+Listen = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[1-9][0-9]{0,4}$")]
 Urls = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 
 
@@ -59,6 +60,11 @@ class Settings(BaseModel):
 
     sandbox: Literal["auto", "none"] = "auto"
     net: Literal["none", "host"] = "none"
+    pids_max: Annotated[int, Field(ge=16, le=4_000_000)] = 2_048
+    memory_max: Annotated[int, Field(ge=64, le=16_777_216)] = 4_096
+    """MiB."""
+
+    signers_listen: Listen | None = None
 
     operator_account: str | None = None
     operator_keystore: Path | None = None
@@ -74,6 +80,8 @@ class Settings(BaseModel):
     def _fit(self) -> Self:
         if self.quorum is not None and self.quorum > len(self.rpc_url):
             raise ValueError(f"quorum is {self.quorum}, and rpc_url names {len(self.rpc_url)}")
+        if self.signers_address and self.signers_address[1] > 65_535:
+            raise ValueError("signers_listen names a port beyond 65535")
         if self.ws_url and len(self.ws_url) != len(self.rpc_url):
             raise ValueError(
                 f"ws_url names {len(self.ws_url)} and rpc_url {len(self.rpc_url)}: they go in pairs"
@@ -84,6 +92,14 @@ class Settings(BaseModel):
     def needed_endpoints(self) -> int:
         """How many endpoints must agree: `quorum`, else more than half of them."""
         return self.quorum or len(self.rpc_url) // 2 + 1
+
+    @property
+    def signers_address(self) -> tuple[str, int] | None:
+        """Host and port of `signers_listen`."""
+        if self.signers_listen is None:
+            return None
+        host, _, port = self.signers_listen.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @property
     def record_path(self) -> Path:

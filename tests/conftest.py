@@ -283,3 +283,27 @@ def town(anvil: Any, found: Callable[..., Town]) -> Iterator[Town]:
 @pytest.fixture
 def cli(town: Town) -> Cli:
     return town.cli
+
+
+@pytest.fixture
+def rpc_proxy() -> Iterator[Callable[[str], Any]]:
+    """Puts a programmable node (`tests/proxy`) in front of the chain at a URL. It is honest until told otherwise."""
+    from tests.proxy import Proxy
+
+    with contextlib.ExitStack() as proxies:
+        yield lambda url: proxies.enter_context(Proxy(url))
+
+
+@pytest.fixture
+def twin(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Starts a second Anvil with all the blocks of the one at a URL; then they part. `block_time` as Anvil's."""
+    from agent_guard.devnet.anvil import Anvil
+    from tests.proxy import dump
+
+    with _path_of_anvil(), contextlib.ExitStack() as chains:
+
+        def start(url: str, block_time: float | None = None) -> Any:
+            state = dump(url, tmp_path / f"twin-{time.monotonic_ns()}.json")
+            return chains.enter_context(Anvil(block_time=block_time, state=state))
+
+        yield start

@@ -20,7 +20,7 @@ from agent_guard.api import failures, models
 from agent_guard.api.body import read_json
 from agent_guard.errors import GuardError
 from agent_guard.gate import POLICY, Answer, Gate, Inclusion, Proposal, Recorded
-from agent_guard.types import Block, Decision, Standing
+from agent_guard.types import Decision, Standing
 
 SCHEMAS = "#/components/schemas/"
 
@@ -174,18 +174,12 @@ def _decided(answer: Answer) -> dict[str, Any]:
         "seq": answer.seq,
         "decision": answer.ruling.value,
         "leaf_hash": _hex(answer.leaf_hash),
-        "observed_block": _block(answer.observed_block),
+        "observed_block": models.block_of(answer.observed_block),
     }
 
 
 def _decided_or_refused(result: Answer | GuardError) -> dict[str, Any]:
     return {"decision": "deny", **result.as_dict()} if isinstance(result, GuardError) else _decided(result)
-
-
-def _block(block: Block | None) -> dict[str, Any] | None:
-    if block is None:
-        return None
-    return {"number": block.number, "hash": _hex(block.hash), "timestamp": block.timestamp}
 
 
 def _hex(data: bytes) -> str:
@@ -226,7 +220,7 @@ def _status(gate: Gate, standing: Standing) -> dict[str, Any]:
         "stopping": standing.stopping,
         "state": standing.state and standing.state.state.name.lower(),
         "epoch": standing.state and standing.state.epoch,
-        "observed_block": _block(standing.block),
+        "observed_block": models.block_of(standing.block),
         "anchor_lag": {
             "entries": lag.entries,
             "seconds": lag.seconds,

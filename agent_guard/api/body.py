@@ -1,6 +1,6 @@
 """Reads a request's body: bounded while it arrives, and only JSON that every program reads alike.
 
-The body is the agent's and hostile. Nothing here trusts Content-Length; at most `BODY_LIMIT` bytes are kept. Refused,
+The body is a stranger's and hostile. Nothing here trusts Content-Length; at most `limit` bytes are kept. Refused,
 besides what is no JSON: bytes that are no UTF-8, keys that stand twice in an object, and what has no canonical form
 (`agent_guard.canonical`: NaN, integers beyond 2^53-1, lone surrogates, bottomless nesting), because it could not be
 recorded. Messages give positions and never repeat the agent's text.
@@ -23,8 +23,13 @@ async def read_json(request: Request) -> Any:
     Raises:
         GuardError: AG609 wrong media type, AG607 too large, AG608 not acceptable JSON.
     """
+    return parse_json(await read_bytes(request, BODY_LIMIT))
+
+
+async def read_bytes(request: Request, limit: int) -> bytes:
+    """The body as it came. Raises GuardError AG609 wrong media type, AG607 more than `limit` bytes, AG608 cut off."""
     _check_media_type(request)
-    return parse_json(await _read_bounded(request))
+    return await _read_bounded(request, limit)
 
 
 def parse_json(body: bytes) -> Any:
@@ -51,21 +56,21 @@ def _check_media_type(request: Request) -> None:
         return
     raise GuardError(
         "AG609",
-        "The request's body is not announced as plain application/json. Nothing was recorded as an action.",
+        "The request's body is not announced as plain application/json. Nothing was done with it.",
         "Send Content-Type: application/json and no Content-Encoding.",
     )
 
 
-async def _read_bounded(request: Request) -> bytes:
-    if _announced_length(request) > BODY_LIMIT:
-        raise _too_large()
+async def _read_bounded(request: Request, limit: int) -> bytes:
+    if _announced_length(request) > limit:
+        raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
     try:
         async for chunk in request.stream():
             size += len(chunk)
-            if size > BODY_LIMIT:
-                raise _too_large()
+            if size > limit:
+                raise _too_large(limit)
             chunks.append(chunk)
     except ClientDisconnect as error:
         raise _unacceptable("the connection ended before it did") from error
@@ -87,14 +92,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _unacceptable(problem: str) -> GuardError:
     return GuardError(
         "AG608",
-        f"The request's body can't be taken: {problem}. Nothing was recorded as an action.",
+        f"The request's body can't be taken: {problem}. Nothing was done with it.",
         "Send one JSON object in UTF-8 that any parser reads alike (RFC 7493).",
     )
 
 
-def _too_large() -> GuardError:
+def _too_large(limit: int) -> GuardError:
     return GuardError(
         "AG607",
-        f"The request's body is larger than {BODY_LIMIT} bytes. Nothing was recorded as an action.",
+        f"The request's body is larger than {limit} bytes. Nothing was done with it.",
         "Send a hash and keep the large thing elsewhere.",
     )

@@ -1,9 +1,10 @@
-"""Bounds what an agent can make the HTTP server hold: connections, time, and the size of a request's head.
+"""Bounds what a client can make the HTTP server hold: connections, time, and the size of a request's head.
 
-A hostile agent opens thousands of connections, sends a byte a minute, never ends its headers, never reads its answer,
+A hostile one opens thousands of connections, sends a byte a minute, never ends its headers, never reads its answer,
 or speaks no HTTP. Guarantees: at most `most` connections are kept (one more is told 503 and closed at once), none is
 kept longer than `seconds` without an answered request, and what is no HTTP gets a 400 in the API's one error shape.
-So an agent can keep itself from being served while it attacks, and no longer; the guard's file descriptors stay free.
+So an agent can keep itself, and a stranger his door, from being served during the attack and no longer; the guard's
+file descriptors stay free.
 """
 
 import asyncio
@@ -98,7 +99,7 @@ def _raw_response(status: int, reason: str, error: GuardError) -> bytes:
 def _too_many(most: int) -> GuardError:
     return GuardError(
         "AG606",
-        f"{most} connections are open already. The action must not happen.",
+        f"{most} connections are open already. Nothing was done; no action must happen.",
         "Close some, reuse them, and ask again.",
     )
 

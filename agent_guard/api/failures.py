@@ -8,6 +8,8 @@ from starlette.exceptions import HTTPException
 from agent_guard.errors import GuardError
 
 STATUS = {
+    "AG317": 503,
+    "AG318": 403,
     "AG601": 403,
     "AG602": 423,
     "AG603": 503,

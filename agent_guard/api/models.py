@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from agent_guard.types import Block
+
 ToolName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=128, pattern=r"^[\w.:/@+-]+$"),
@@ -150,3 +152,57 @@ class Health(BaseModel):
     """The server answers; nothing more is claimed."""
 
     ok: Literal[True] = True
+
+
+class BallotAccepted(BaseModel):
+    """The ballot counts. The guard relays it to the chain."""
+
+    accepted: Literal[True] = True
+    signer: str
+
+
+class GuardedAgent(BaseModel):
+    """One agent of the guard."""
+
+    agent: str
+    verdict: Literal["run", "freeze", "halt"]
+    reason: str
+    stopping: bool
+    phase: Literal["waiting", "living", "halted", "ended"]
+    state: str | None = Field(description="As the chain has it.")
+    epoch: int | None
+    deaths: int = Field(description="Kills that left a death receipt, since this guard began.")
+
+
+class Endpoints(BaseModel):
+    """How many endpoints say what the quorum says, and what each of the others says instead."""
+
+    agree: int
+    needed: int
+    total: int
+    dissent: dict[str, str]
+
+
+class GuardLag(BaseModel):
+    """The tail of the log that no anchor covers yet."""
+
+    entries: int
+    seconds: float
+
+
+class GuardStatus(BaseModel):
+    """Where one guard and its agents stand; at most half a second old."""
+
+    as_of: float = Field(description="Unix seconds.")
+    block: ObservedBlock | None
+    agents: list[GuardedAgent]
+    endpoints: Endpoints
+    anchor_lag: GuardLag
+    ballots: dict[Literal["accepted", "refused", "malformed"], int]
+
+
+def block_of(block: Block | None) -> dict[str, Any] | None:
+    """A block in the shape of `ObservedBlock`."""
+    if block is None:
+        return None
+    return {"number": block.number, "hash": "0x" + block.hash.hex(), "timestamp": block.timestamp}

@@ -1,7 +1,7 @@
-"""Serves agents on their Unix sockets, all from one thread with an event loop of its own.
+"""Serves HTTP on sockets that it is given, agents' or signers', from one thread with an event loop of its own.
 
 Guarantees: `open` returns when requests are answered there, `stop` when the thread has ended; signal handlers stay as
-they are; whatever an agent does to its socket is bounded (`connections`), and what one holds it takes from no other.
+they are; whatever a client does to its socket is bounded (`connections`), and what one holds it takes from no other.
 Trusts the sockets it is given.
 """
 
@@ -28,13 +28,13 @@ SWEEP_SECONDS = 0.5
 
 
 class Server:
-    """The HTTP server of one guard, with a door for each agent."""
+    """An HTTP server with any number of doors. `name`: of its thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "agent-api") -> None:
         self._loop = asyncio.new_event_loop()
         self._doors: list[tuple[_Door, socket.socket]] = []
         self._serving: set[asyncio.Task[None]] = set()  # the loop's alone
-        self._thread = threading.Thread(target=self._run, name="agent-api", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Starts the thread."""

@@ -1,9 +1,9 @@
-"""Makes the Unix socket that an agent finds in its container.
+"""Makes the sockets of a guard: the Unix socket that an agent finds in its container, and the signers' own two.
 
-Guarantees: the path may be longer than the 108 bytes that the kernel takes (sun_path, unix(7)), as long as its last
-part is not; the socket appears at its path complete, with mode 0666, by one rename; a stale socket is replaced, a
-living one and what is no socket are not. Who may reach the folder may speak: the folder is the protection, and wiring
-puts it where only the container sees it.
+Guarantees: a path may be longer than the 108 bytes that the kernel takes (sun_path, unix(7)), as long as its last
+part is not; the socket appears at its path complete, with its mode, by one rename; a stale socket is replaced, a
+living one and what is no socket are not. Who may reach an agent's folder may speak (mode 0666): the folder is the
+protection, and wiring puts it where only the container sees it.
 """
 
 import os
@@ -16,10 +16,9 @@ from pathlib import Path
 from agent_guard.errors import GuardError
 
 NAME_LIMIT = 64
-MODE = 0o666
 
 
-def bind_socket(path: Path) -> socket.socket:
+def bind_socket(path: Path, mode: int = 0o666) -> socket.socket:
     """A bound socket at `path`, not listening yet and not inheritable.
 
     Raises:
@@ -31,13 +30,31 @@ def bind_socket(path: Path) -> socket.socket:
     try:
         with _folder(path) as folder:
             _refuse_living(folder, path)
-            _place(bound, folder, path.name)
+            _place(bound, folder, path.name, mode)
     except OSError as error:
         bound.close()
         raise _unusable(path, error.strerror or str(error)) from error
     except GuardError:
         bound.close()
         raise
+    return bound
+
+
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """A bound TCP socket, not listening yet and not inheritable. Raises GuardError AG616 if it can't be made."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        bound = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
+    except OSError as error:
+        raise _unusable(f"{host}:{port}", error.strerror or str(error)) from error
+    try:
+        # A guard that starts again right away finds the port held by connections that have ended.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise _unusable(f"{host}:{port}", error.strerror or str(error)) from error
     return bound
 
 
@@ -66,17 +83,17 @@ def _refuse_living(folder: Path, path: Path) -> None:
         raise _unusable(path, "another guard answers there")
 
 
-def _place(bound: socket.socket, folder: Path, name: str) -> None:
+def _place(bound: socket.socket, folder: Path, name: str, mode: int) -> None:
     fresh = folder / f".{name}.{os.getpid()}"
     fresh.unlink(missing_ok=True)
     bound.bind(str(fresh))
-    fresh.chmod(MODE)
+    fresh.chmod(mode)
     fresh.rename(folder / name)
 
 
-def _unusable(path: Path, reason: str) -> GuardError:
+def _unusable(place: Path | str, reason: str) -> GuardError:
     return GuardError(
         "AG616",
-        f"The agent's socket can't be made at {path}: {reason}. No agent was started.",
-        "Give a folder that exists and that this user may write, with no other guard in it.",
+        f"A socket of the guard can't be made at {place}: {reason}. No agent was started.",
+        "Give a folder that this user may write, or a free port (signers_listen), with no other guard there.",
     )

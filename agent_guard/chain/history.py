@@ -3,7 +3,7 @@
 Events are read in ranges of blocks up to one pinned block, so that all of an answer belongs to one history.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +63,10 @@ class HaltOnChain:
     first_vote_at: int
 
 
-def latest_halt(
-    council: CouncilContract, agents: Sequence[bytes], first_block: int, last: Block
-) -> HaltOnChain | None:
-    """The newest `Halted` or `Retired` event of any of these ids (an agent and the fleet) up to `last`."""
+def latest_halt(council: CouncilContract, agent: bytes, first_block: int, last: Block) -> HaltOnChain | None:
+    """The newest `Halted` or `Retired` event of an agent, or of the fleet (id 0), up to `last`."""
     stops = [
         event
-        for agent in agents
         for name in ("Halted", "Retired")
         for event in events(council, name, first_block, last, agent=agent)
     ]
@@ -77,7 +74,7 @@ def latest_halt(
         return None
     stop = max(stops, key=lambda event: (event.block_number, event.log_index))
     action = Action.HALT if stop.name == "Halted" else Action.RETIRE
-    votes = events(council, "Voted", first_block, last, agent=stop.arguments["agent"], action=int(action))
+    votes = events(council, "Voted", first_block, last, agent=agent, action=int(action))
     epoch = stop.arguments["epoch"]
     first = next((vote for vote in votes if vote.arguments["epoch"] == epoch), None)
     return HaltOnChain(

@@ -3,7 +3,7 @@
 For the commands of signers, operators and auditors; the guard's own watching weighs each endpoint's word by itself
 (`chain/view.py`). Guarantees: no answer about the chain's state rests on fewer than `quorum` endpoints; what they name
 as newest is a block whose hash so many of them know. What only concerns our own transaction (its nonce, gas and fee) is
-taken from whichever answers, and a transaction is handed to all. A slow one is not waited for once enough agree.
+the median of what they say, and a transaction is handed to all. A slow one is not waited for once enough agree.
 """
 
 import json
@@ -21,18 +21,10 @@ from agent_guard.chain.endpoint import Endpoint
 from agent_guard.chain.proof import HEADER
 from agent_guard.errors import GuardError
 
-_OWN = frozenset(
-    (
-        "eth_estimateGas",
-        "eth_feeHistory",
-        "eth_gasPrice",
-        "eth_getTransactionCount",
-        "eth_maxPriorityFeePerGas",
-        "eth_sendRawTransaction",
-    )
+_QUANTITIES = frozenset(
+    ("eth_estimateGas", "eth_gasPrice", "eth_getTransactionCount", "eth_maxPriorityFeePerGas")
 )
-"""What an answer decides about nothing but our own transaction."""
-_TO_ALL = "eth_sendRawTransaction"
+"""What an answer decides about nothing but our own transaction. The median: one node can't make us pay too much."""
 _BY_TAG = frozenset(("latest", "finalized"))
 _BLOCKS = frozenset(("eth_getBlockByHash", "eth_getBlockByNumber"))
 _AT_ONCE = 4  # requests to one member
@@ -61,20 +53,35 @@ class _QuorumProvider(JSONBaseProvider):
         self._threads = [ThreadPoolExecutor(_AT_ONCE, f"ask {member.name}") for member in members]
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        if method in _OWN:
-            return self._any(method, params)
+        if method in _QUANTITIES:
+            return self._median(method, params)
+        if method == "eth_sendRawTransaction":
+            return self._taken(method, params)
         if method == "eth_getBlockByNumber" and params[0] in _BY_TAG:
             return self._newest(method, params)
         return self._same(method, params)
 
-    def _any(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        refusal: RPCResponse | None = None
-        answers = list(self._answers(method, params)) if method == _TO_ALL else self._answers(method, params)
-        for _, answer in answers:
-            if "result" in answer:
-                return answer
-            refusal = answer
-        return refusal if refusal is not None else self._none(method, {})
+    def _median(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        found: list[tuple[int, RPCResponse]] = []
+        refusals: list[RPCResponse] = []
+        for _, answer in self._answers(method, params):
+            try:
+                found.append((int(answer["result"], 16), answer))
+            except (LookupError, TypeError, ValueError):
+                refusals.append(answer)
+        if len(found) >= self._quorum:
+            return sorted(found, key=lambda one: one[0])[(len(found) - 1) // 2][1]
+        # That it would revert is what most say, or nobody knows.
+        refused = [answer for answer in refusals if isinstance(answer.get("error"), dict)]
+        return refused[0] if len(refused) >= self._quorum else self._none(method, {})
+
+    def _taken(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """Hands our transaction to all. It is refused only if all say so: whoever said nothing may have taken it."""
+        answers = [answer for _, answer in self._answers(method, params)]
+        refused = [answer for answer in answers if isinstance(answer.get("error"), dict)]
+        if len(refused) == len(self._members):
+            return refused[0]
+        return {"jsonrpc": "2.0", "id": 0, "result": Web3.to_hex(Web3.keccak(hexstr=params[0]))}
 
     def _same(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         said: dict[str, str] = {}

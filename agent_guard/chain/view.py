@@ -24,6 +24,8 @@ COUNCIL_SECONDS = 5.0
 """Between two readings of the signer set; only ballots that are handed to the guard itself need it."""
 PROOF_RETRY_SECONDS = 60.0
 """Until an endpoint that gave no proof is asked for one again."""
+PAUSE_SECONDS = 0.02
+"""Between what stops and what takes time."""
 SLOTS = 32
 """Agents in one proof; more are proven in turn. Each costs a path of hashes."""
 ANSWERED = 16
@@ -181,12 +183,23 @@ class _Reader:
         self._latest = block
         self._answered.append(block.hash)
         self._view.hear(sighting)
-        # From here on nothing that stops anybody waits for it.
         self._view.name(block, self._name)
+        if self._council[0] is not None and self._is_called_within(PAUSE_SECONDS):
+            return
+        # From here on nothing that stops anybody waits for it.
         self._view.hear(self._completed(sighting, header))
         if self._view.wants_finality:
             with suppress(GuardError):  # what it does not show lifts no latch
                 self._view.hear(self._sight(self._contract.endpoint.block("finalized"), Scope.FINALIZED))
+
+    def _is_called_within(self, seconds: float) -> bool:
+        """Whether the next round is asked for meanwhile. What only takes time would take it from a kill under way."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0 and not self._poked.is_set():
+            self._wake.clear()
+            if not self._poked.is_set():
+                self._wake.wait(left)
+        return self._poked.is_set()
 
     def _sight(self, block: Block, scope: Scope) -> Sighting:
         states = self._contract.snapshot(self._view.agents, block)

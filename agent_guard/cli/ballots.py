@@ -1,10 +1,10 @@
 """How a question is put to a signer: everything said before the signature, then the vote or the signed ballot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent_guard.cli.options import confirm
 from agent_guard.cli.output import Cell, Facts, Hash, Line, Output
@@ -51,17 +51,17 @@ def put(out: Output, connection: "Connection", motion: "Motion", choice: "KeyCho
     if manner.sign_only:
         deadline = motion.block.timestamp + manner.expires
         ballot = voting.ballot(motion, account.address, manner.reason, deadline)
-        _show(out, connection, motion, manner.reason, ballot)
+        show(out, connection, motion, manner.reason, ballot)
         confirm(out, f"Sign it? [{motion.confirmation}]", motion.confirmation, manner.yes)
         _write(out, voting.sign(ballot, account, manner.reason), manner.output)
         return
-    _show(out, connection, motion, manner.reason)
+    show(out, connection, motion, manner.reason)
     from agent_guard.voting.motion import refuse
 
     refuse(motion, account.address)
     confirm(out, f"Vote? [{motion.confirmation}]", motion.confirmation, manner.yes)
     receipt = voting.cast(motion, connection.sender(account), manner.reason)
-    _report(out, connection, motion, receipt)
+    report(out, connection, motion, receipt)
 
 
 def finish(
@@ -91,7 +91,7 @@ def finish(
         receipt = voting.finish(motion, sender)
     else:
         receipt = voting.finish_rotation(rotation.signers, rotation.thresholds, rotation.salt, sender)
-    _report(out, connection, motion, receipt)
+    report(out, connection, motion, receipt)
 
 
 def relay(
@@ -157,9 +157,10 @@ def param_of(text: str) -> bytes:
     return value
 
 
-def _show(
+def show(
     out: Output, connection: "Connection", motion: "Motion", reason: str, ballot: Ballot | None = None
 ) -> None:
+    """Says in words what is voted on, and for a ballot the hashes that a hardware wallet shows."""
     from agent_guard import typed_data
     from agent_guard.voting.motion import consequence
 
@@ -186,11 +187,7 @@ def _write(out: Output, signed: "SignedBallot", output: Path | None) -> None:
     if output is None:
         out.document(signed.encode())
         return
-    if output.exists():
-        raise GuardError(
-            "AG101", f"{output} exists; the ballot was not written.", "Name another file with -o."
-        )
-    _keep(signed, output)
+    keep(signed, output)
     detail = {"file": str(output), "signer": signed.ballot.signer, "digest": "0x" + signed.digest().hex()}
     out.result(
         {"target": "0x" + signed.ballot.agent.hex(), "applied": True, "tx": None, "detail": detail},
@@ -198,8 +195,12 @@ def _write(out: Output, signed: "SignedBallot", output: Path | None) -> None:
     )
 
 
-def _keep(signed: "SignedBallot", output: Path) -> None:
-    """Writes the ballot in one step, so that a full disk leaves no half of one. Raises AG104."""
+def keep(signed: "SignedBallot", output: Path) -> None:
+    """Writes the ballot in one step, so that a full disk leaves no half of one. Raises AG101 if it exists, AG104."""
+    if output.exists():
+        raise GuardError(
+            "AG101", f"{output} exists; the ballot was not written.", "Name another file with -o."
+        )
     partial = output.with_name(f".{output.name}.partial")
     try:
         partial.write_text(signed.encode())
@@ -213,7 +214,15 @@ def _keep(signed: "SignedBallot", output: Path) -> None:
         ) from error
 
 
-def _report(out: Output, connection: "Connection", motion: "Motion", receipt: "TxReceipt") -> None:
+def report(
+    out: Output,
+    connection: "Connection",
+    motion: "Motion",
+    receipt: "TxReceipt",
+    detail: Mapping[str, Any] | None = None,
+    rows: Sequence[tuple[str, Cell]] = (),
+) -> None:
+    """Says what a transaction brought about; `detail` and `rows` are what else there is to say."""
     block = connection.endpoint.block(receipt["blockNumber"])
     state = connection.contract.snapshot([motion.agent], block)[motion.agent]
     count, needed = connection.voting().counted(receipt)
@@ -230,8 +239,15 @@ def _report(out: Output, connection: "Connection", motion: "Motion", receipt: "T
                 "votes": count,
                 "needed": needed,
                 "block": block.number,
+                **(detail or {}),
             },
         },
         Line(f"{motion.name} is {state.state.name} (epoch {state.epoch}, block {block.number})"),
-        Facts([("votes", f"{count} of {needed}" if needed else None), ("transaction", Hash(transaction))]),
+        Facts(
+            [
+                *rows,
+                ("votes", f"{count} of {needed}" if needed else None),
+                ("transaction", Hash(transaction)),
+            ]
+        ),
     )

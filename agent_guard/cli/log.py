@@ -20,6 +20,12 @@ app = typer.Typer(help="Read the log of the guard on this host, and prove its en
 LogFile = Annotated[
     Path | None, typer.Option("--log", metavar="FILE", help="The guard's log. Default: this host's own.")
 ]
+Guard = Annotated[
+    bool,
+    typer.Option(
+        "--guard", help="The entries of its guard that concern all agents: ballots, endpoints that differ."
+    ),
+]
 Seq = Annotated[int, typer.Argument(metavar="SEQ", help="The entry's index in the log.")]
 
 
@@ -27,6 +33,7 @@ Seq = Annotated[int, typer.Argument(metavar="SEQ", help="The entry's index in th
 def list_(
     agent: Agent,
     last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="How many, at the most.")] = 20,
+    guard: Guard = False,
     log: LogFile = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
@@ -34,10 +41,9 @@ def list_(
 ) -> None:
     """List an agent's newest entries."""
     from agent_guard.log.reading import newest
-    from agent_guard.typed_data import agent_id
 
     with _reader(agent, log, network, rpc_url) as reader:
-        found = newest(reader, last + 1, agent_id(agent))
+        found = newest(reader, last + 1, _whose(agent, guard))
     shown, truncated = found[-last:], len(found) > last
     Output(as_json).result(
         {"rows": [_row(item) for item in shown], "truncated": truncated},
@@ -53,6 +59,7 @@ def list_(
 def show(
     agent: Agent,
     seq: Seq,
+    guard: Guard = False,
     log: LogFile = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
@@ -60,10 +67,9 @@ def show(
 ) -> None:
     """Show one entry whole."""
     from agent_guard.log.reading import get
-    from agent_guard.typed_data import agent_id
 
     with _reader(agent, log, network, rpc_url) as reader:
-        found = get(reader, seq, agent_id(agent))
+        found = get(reader, seq, _whose(agent, guard))
     entry = found.entry
     content = "erased" if found.erased else json.dumps(found.content, ensure_ascii=False)
     Output(as_json).result(
@@ -87,6 +93,7 @@ def show(
 @app.command("tail")
 def tail(
     agent: Agent,
+    guard: Guard = False,
     log: LogFile = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
@@ -94,9 +101,8 @@ def tail(
 ) -> None:
     """Show entries as they come, until Ctrl-C."""
     from agent_guard.log.reading import entries, newest
-    from agent_guard.typed_data import agent_id
 
-    out, identity = Output(as_json), agent_id(agent)
+    out, identity = Output(as_json), _whose(agent, guard)
     with _reader(agent, log, network, rpc_url) as reader:
         recent = newest(reader, 10, identity)
         following = recent[-1].entry.index + 1 if recent else 0
@@ -184,6 +190,14 @@ def export(
         {"target": str(output), "applied": True, "tx": None, "detail": {"entries": count}},
         Line(f"{count} entries of {agent} in {output}"),
     )
+
+
+def _whose(agent: str, guard: bool) -> bytes:
+    """Whose entries are meant: the agent's, or the guard's own, which concern all its agents."""
+    from agent_guard.typed_data import agent_id
+    from agent_guard.types import FLEET
+
+    return FLEET if guard else agent_id(agent)
 
 
 def _reader(agent: str, log: Path | None, network: str | None, rpc_url: list[str] | None) -> "Reader":

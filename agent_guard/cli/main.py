@@ -19,6 +19,7 @@ from agent_guard.cli import (
     deployment,
     devnet,
     doctor,
+    drill,
     key,
     log,
     run,
@@ -66,6 +67,7 @@ app.add_typer(agent.app, name="agent")
 app.add_typer(council.app, name="council")
 app.add_typer(deployment.app, name="deployment")
 app.add_typer(key.app, name="key")
+app.add_typer(drill.app, name="drill")
 app.command("devnet")(devnet.devnet)
 
 

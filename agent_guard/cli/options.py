@@ -40,6 +40,14 @@ SignOnly = Annotated[
 OutFile = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write the signed ballot.")
 ]
+To = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--to",
+        metavar="SOCKET|URL|FOLDER",
+        help="Of a halt: a guard that gets the ballot itself, and at once; repeat.",
+    ),
+]
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
 
 CONFIG_FILE = "agent_guard.toml"

@@ -1,12 +1,13 @@
 """`agent-guard status`: where agents stand, on chain and, for a guard on this host, beside it."""
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agent_guard.cli.options import Json, Network, RpcUrl, settings
-from agent_guard.cli.output import GREEN, RED, YELLOW, Facts, Hash, Line, Output, Table, Time, Word
+from agent_guard.cli.output import GREEN, RED, YELLOW, Cell, Facts, Hash, Line, Output, Table, Time, Word
 from agent_guard.errors import Kind
 from agent_guard.types import FLEET, AgentState, Block, Council, State
 
@@ -73,20 +74,72 @@ def _read(
         agents, names = [agent_id(agent)], {agent_id(agent): agent}
     states, council = contract.snapshot([FLEET, *agents], block), contract.council(block)
     fleet = states[FLEET]
-    return [
-        _row(roster.shown(names, identity), states[identity], fleet, council, block, chosen)
-        for identity in agents
-    ], block
+    differing = _differing(connection, states)
+
+    def row(identity: bytes) -> dict[str, Any]:
+        name, state = roster.shown(names, identity), states[identity]
+        here = _here(connection, name, state, differing.get(identity, {}))
+        return _row(name, state, fleet, council, block) | here
+
+    return [row(identity) for identity in agents], block
 
 
-def _row(
-    name: str, state: AgentState, fleet: AgentState, council: Council, block: Block, chosen: "Settings"
+def _differing(connection: "Connection", states: Mapping[bytes, AgentState]) -> dict[bytes, dict[str, str]]:
+    """Which endpoints say something else than their quorum; of a single one there is nothing to compare."""
+    from agent_guard.chain.opinions import dissent
+
+    return dissent(connection.members, states) if len(connection.members) > 1 else {}
+
+
+def _here(
+    connection: "Connection", name: str, state: AgentState, differing: dict[str, str]
 ) -> dict[str, Any]:
+    """What this host knows of the agent: its guard's pulse and what that guard reads, and its last death receipt."""
     from agent_guard.session.places import Places
-    from agent_guard.session.pulse import listen
+    from agent_guard.session.pulse import last_death, listen
 
+    settings = connection.settings
+    places = Places(settings.home, settings.network, state.operator, name)
+    heard, death = listen(places.pulse, time.time()), last_death(places.death)
+    total = len(connection.members)
+    return {
+        "endpoints": (_weighed(heard.content) if heard and heard.alive else None)
+        or {"agree": total - len(differing), "total": total, "dissent": differing},
+        "anchor_lag": heard.content["anchor_lag"] if heard else None,
+        "guard": {
+            "alive": heard.alive if heard else False,
+            "pulse_age_s": round(heard.age, 1) if heard else None,
+            "verdict": heard.content["verdict"] if heard else None,
+            "reason": heard.content["reason"] if heard else None,
+            "sandbox": heard.content["mode"] if heard else None,
+        },
+        "death": _receipt(connection, state, death) if death else None,
+    }
+
+
+def _weighed(pulse: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The endpoints as the guard weighs them; None if its pulse does not say."""
+    said = pulse.get("endpoints")
+    keys = ("agree", "total", "dissent")
+    return {key: said[key] for key in keys} if isinstance(said, dict) and said.keys() >= set(keys) else None
+
+
+def _receipt(connection: "Connection", state: AgentState, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The last death receipt on this host. Only what bears the operator's signature is repeated."""
+    from agent_guard.audit.receipts import vouches
+    from agent_guard.typed_data.death import DEATH_FIELDS
+    from agent_guard.types import LogIdentity
+
+    deployment = connection.deployment
+    identity = LogIdentity(deployment.chain_id, connection.contract.address, state.operator)
+    if not vouches(facts, state.agent, identity):
+        return {"signed": False}
+    signed = {name: facts[name] for name, _ in DEATH_FIELDS if name in facts and name != "agent"}
+    return {"signed": True, **signed}
+
+
+def _row(name: str, state: AgentState, fleet: AgentState, council: Council, block: Block) -> dict[str, Any]:
     votes = max(_open_votes(state), _open_votes(fleet))
-    heard = listen(Places(chosen.home, chosen.network, state.operator, name).pulse, time.time())
     return {
         "agent": name,
         "id": "0x" + state.agent.hex(),
@@ -110,15 +163,6 @@ def _row(
             "hash": "0x" + block.hash.hex(),
             "age_s": int(time.time()) - block.timestamp,
         },
-        "endpoints": {"agree": 1, "total": 1},
-        "anchor_lag": heard.content["anchor_lag"] if heard else None,
-        "guard": {
-            "alive": heard.alive if heard else False,
-            "pulse_age_s": round(heard.age, 1) if heard else None,
-            "verdict": heard.content["verdict"] if heard else None,
-            "reason": heard.content["reason"] if heard else None,
-            "sandbox": heard.content["mode"] if heard else None,
-        },
         "policy": "none configured: every action is allowed while the agent may run",
     }
 
@@ -137,7 +181,11 @@ def _word(state: AgentState, votes: int) -> str:
 def _lasting(rows: list[dict[str, Any]]) -> list[Any]:
     """What counts as a change: not the block's age nor the pulse's."""
     keys = ("agent", "state", "fleet", "may_run", "epoch", "halt_votes", "head")
-    return [[row[key] for key in keys] + [row["guard"]["alive"], row["guard"]["verdict"]] for row in rows]
+    return [
+        [row[key] for key in keys]
+        + [row["guard"]["alive"], row["guard"]["verdict"], row["endpoints"]["dissent"].keys(), row["death"]]
+        for row in rows
+    ]
 
 
 def _verdict(row: dict[str, Any]) -> Line:
@@ -151,7 +199,7 @@ def _style(row: dict[str, Any]) -> str:
 
 
 def _facts(row: dict[str, Any]) -> Facts:
-    guard, lag = row["guard"], row["anchor_lag"]
+    guard, lag, death = row["guard"], row["anchor_lag"], row["death"]
     alive = (
         f"alive, {guard['verdict']} ({guard['reason']}), {guard['sandbox']}"
         if guard["alive"]
@@ -167,13 +215,30 @@ def _facts(row: dict[str, Any]) -> Facts:
             ("log root", Hash(row["head"]["root"])),
             ("last anchor", Time(row["head"]["anchored_at"])),
             ("waiting", f"{lag['entries']} entries, {lag['seconds']:.0f} s" if lag else None),
-            ("guard", alive if guard["alive"] else "none on this host"),
+            ("guard", alive),
+            *_deaths(death),
             ("paused until", Time(row["paused_until"])),
             ("resumes from", Time(row["resume_ready_at"])),
             ("block", f"{row['block']['number']}, {row['block']['age_s']} s old"),
+            ("endpoints", f"{row['endpoints']['agree']} of {row['endpoints']['total']} agree"),
+            *((f"at {name}", Word(said, YELLOW)) for name, said in row["endpoints"]["dissent"].items()),
             ("policy", row["policy"]),
         ]
     )
+
+
+def _deaths(death: dict[str, Any] | None) -> list[tuple[str, Cell]]:
+    from agent_guard.cli.audit import in_words
+
+    if death is None:
+        return []
+    if not death["signed"]:
+        return [("last death", Word("the receipt here is not signed by the operator on chain", YELLOW))]
+    return [
+        ("last death", Time(death["dead"] / 1000)),
+        ("stages", in_words(death)),
+        ("receipt", f"signed by the operator: {death['processes']} processes, {death['mode']}"),
+    ]
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

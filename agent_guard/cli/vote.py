@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent_guard.cli import ballots
+from agent_guard.cli import ballots, handover
 from agent_guard.cli.options import (
     Account,
     Json,
@@ -17,6 +17,7 @@ from agent_guard.cli.options import (
     Reason,
     RpcUrl,
     SignOnly,
+    To,
     Yes,
     settings,
 )
@@ -63,6 +64,7 @@ def _verb(action: Action) -> Callable[..., None]:
         output: OutFile = None,
         expires: Expires = 86_400,
         param: Param = None,
+        to: To = None,
         network: Network = None,
         rpc_url: RpcUrl = None,
         yes: Yes = False,
@@ -74,16 +76,19 @@ def _verb(action: Action) -> Callable[..., None]:
             raise GuardError(
                 "AG101", "Name one agent, or give --all. Nothing was sent.", f"vote {action.name.lower()} -h"
             )
-        connection = wiring.connect(settings(network=network, rpc_url=rpc_url))
-        chosen = ballots.param_of(param) if param else _scheduled_change(connection, action, agent)
-        motion = connection.voting().motion(action, agent, chosen)
-        ballots.put(
-            Output(as_json),
-            connection,
-            motion,
-            wiring.KeyChoice(account, keystore, password_file),
-            ballots.Manner(reason, sign_only, output, expires, yes),
-        )
+        where = handover.places(to or [], action)
+        try:
+            connection = wiring.connect(settings(network=network, rpc_url=rpc_url))
+            chosen = ballots.param_of(param) if param else _scheduled_change(connection, action, agent)
+            motion = connection.voting().motion(action, agent, chosen)
+        except GuardError as error:
+            raise (handover.needing_chain(error) if where and error.code == "AG201" else error) from error
+        choice = wiring.KeyChoice(account, keystore, password_file)
+        manner = ballots.Manner(reason, sign_only, output, expires, yes)
+        if where:
+            handover.halt(Output(as_json), connection, motion, choice, manner, where)
+        else:
+            ballots.put(Output(as_json), connection, motion, choice, manner)
 
     return command
 
@@ -97,6 +102,7 @@ def submit(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Ballots that signers wrote with --sign-only.")
     ],
+    to: To = None,
     account: Account = None,
     keystore: Keystore = None,
     password_file: PasswordFile = None,
@@ -107,8 +113,18 @@ def submit(
 ) -> None:
     """Relay signed ballots in one transaction. Anyone may; the account only pays.
 
-    Of halt ballots, those that can't count are skipped and named; any other batch is all or nothing.
+    Of halt ballots, those that can't count are skipped and named; any other batch is all or nothing. With --to halt
+    ballots are handed to guards instead, which relay them: that needs neither a key nor the chain.
     """
+    if to:
+        if account or keystore or password_file:
+            raise GuardError(
+                "AG101",
+                "With --to this command sends nothing, and no key pays. Nothing was handed over.",
+                "Leave --account out; to relay to the chain, too, run it again without --to.",
+            )
+        handover.submit(Output(as_json), files, handover.places(to), yes)
+        return
     from agent_guard import wiring
 
     connection = wiring.connect(settings(network=network, rpc_url=rpc_url))

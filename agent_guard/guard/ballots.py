@@ -93,7 +93,7 @@ class BallotBox:
         if council is None:
             return "the signer set was never read from the chain"
         if signer != ballot.signer:
-            return "its signature is not its signer's"
+            return "its signature is not its signer's own; a contract's (ERC-1271) only the chain can check"
         return _void(signed, council, state, now)
 
 

@@ -16,6 +16,8 @@ _KILLS = {
     State.RESUMING: "halted by the council; a resume waits for its delay",
     State.NONE: "never registered with this council",
 }
+OF_THE_FLEET = "the whole fleet is "
+"""How a reason begins that is not the agent's own."""
 _LAPSED = "lapsed: nobody renewed the lease within its grace"
 # What is latched, and how far the epoch of the halt lies behind the state's own: a resume that waits has raised it.
 _LATCHED = {State.HALTED: 0, State.RETIRED: 0, State.RESUMING: 1}
@@ -95,9 +97,30 @@ class Halt:
     epoch: int
 
 
-def newest(readings: Iterable[Reading]) -> Iterator[Reading]:
-    """Each endpoint's own newest word: what stops are heard from."""
-    return (reading for reading in readings if reading.scope is Scope.LATEST)
+def newest(readings: Iterable[Reading]) -> list[Reading]:
+    """Each endpoint's own newest word."""
+    return [reading for reading in readings if reading.scope is Scope.LATEST]
+
+
+def words(readings: Sequence[Reading], clock: Clock, limits: Limits) -> list[Reading]:
+    """The newest words that stops are heard from, however old they grow.
+
+    A word that was old when it was said, by an endpoint that lags far behind, is history where a quorum knows better.
+    """
+    said = newest(readings)
+    if not any(_was_stale(reading, clock, limits) for reading in said):
+        return said
+    group = agreed(readings, clock, limits)
+    return [
+        reading
+        for reading in said
+        if not (group and reading.block.number < group[0].block.number and _was_stale(reading, clock, limits))
+    ]
+
+
+def _was_stale(reading: Reading, clock: Clock, limits: Limits) -> bool:
+    said_at = clock.unix - (clock.monotonic - reading.read_at)
+    return reading.block.timestamp < said_at - limits.max_block_age
 
 
 def is_fresh(reading: Reading, clock: Clock, limits: Limits) -> bool:
@@ -124,40 +147,42 @@ def needed(limits: Limits) -> int:
     return max(limits.quorum, 1)
 
 
-def pauses(readings: Iterable[Reading]) -> Iterator[AgentState]:
-    """The states of newest words that say paused."""
+def pauses(said: Iterable[Reading]) -> Iterator[AgentState]:
+    """The states of `words` that say paused."""
     return (
-        state
-        for reading in newest(readings)
-        for state in (reading.agent, reading.fleet)
-        if state.state is State.PAUSED
+        state for reading in said for state in (reading.agent, reading.fleet) if state.state is State.PAUSED
     )
 
 
-def halts(readings: Sequence[Reading], limits: Limits) -> list[Halt]:
+def halts(readings: Sequence[Reading], clock: Clock, limits: Limits) -> list[Halt]:
     """What is said newest of a halt, a retirement, a lapse past its grace, or an agent unknown to the council."""
     found = []
+    said = words(readings, clock, limits)
     for fleet in (False, True):
-        words = [
+        killing = [
             (reading, state)
-            for reading in newest(readings)
+            for reading in said
             for state in (reading.fleet if fleet else reading.agent,)
             if _kills(state, reading.block, limits)
         ]
-        if words:
-            found.append(_halt(words, readings, fleet, limits))
+        if killing:
+            found.append(_halt(killing, readings, fleet, clock, limits))
     return found
 
 
 def _halt(
-    words: Sequence[tuple[Reading, AgentState]], readings: Sequence[Reading], fleet: bool, limits: Limits
+    killing: Sequence[tuple[Reading, AgentState]],
+    readings: Sequence[Reading],
+    fleet: bool,
+    clock: Clock,
+    limits: Limits,
 ) -> Halt:
-    proofs = [state for reading, state in words if _is_proof(reading, readings, limits)]
-    epochs = [(reading.endpoint, epoch) for reading, state in words if (epoch := _epoch(state)) >= 0]
-    endpoints = tuple(dict.fromkeys(reading.endpoint for reading, _ in words))
+    proofs = [state for reading, state in killing if _is_proof(reading, readings, clock, limits)]
+    epochs = [(reading.endpoint, epoch) for reading, state in killing if (epoch := _epoch(state)) >= 0]
+    endpoints = tuple(dict.fromkeys(reading.endpoint for reading, _ in killing))
     epoch = max([vouched_epoch(epochs, limits), *map(_epoch, proofs)])
-    said = proofs[0] if proofs else words[0][1]
-    reason = ("the whole fleet is " if fleet else "") + _KILLS.get(said.state, _LAPSED)
+    said = proofs[0] if proofs else killing[0][1]
+    reason = (OF_THE_FLEET if fleet else "") + _KILLS.get(said.state, _LAPSED)
     return Halt(fleet, reason, endpoints, bool(proofs) or len(endpoints) >= needed(limits), epoch)
 
 
@@ -181,10 +206,19 @@ def _kills(state: AgentState, block: Block, limits: Limits) -> bool:
     return state.state in _KILLS
 
 
-def _is_proof(reading: Reading, readings: Iterable[Reading], limits: Limits) -> bool:
-    """Whether the reading is proven under a block that a quorum knows."""
+def _is_proof(reading: Reading, readings: Sequence[Reading], clock: Clock, limits: Limits) -> bool:
+    """Whether the reading is proven under a block that a quorum knows, and that is not the past.
+
+    A proof says "so it was at that block": an endpoint that lags could prove a halt that was undone since.
+    """
     known = {other.endpoint for other in readings if other.block.hash == reading.block.hash}
-    return reading.proven and not reading.refuted and len(known) >= needed(limits)
+    proven = reading.proven and not reading.refuted and len(known) >= needed(limits)
+    group = agreed(readings, clock, limits) if proven else []
+    return (
+        proven
+        and is_fresh(reading, clock, limits)
+        and (not group or reading.block.number >= group[0].block.number)
+    )
 
 
 def _is_sound(reading: Reading, limits: Limits) -> bool:
@@ -195,24 +229,24 @@ def _is_sound(reading: Reading, limits: Limits) -> bool:
     return itself and not reading.refuted and (reading.proven or not limits.require_proof)
 
 
-def lapses(readings: Iterable[Reading], limits: Limits) -> Iterator[AgentState]:
-    """The states of newest words that say lapsed, and that a signer may still renew."""
+def lapses(said: Iterable[Reading], limits: Limits) -> Iterator[AgentState]:
+    """The states of `words` that say lapsed, and that a signer may still renew."""
     return (
         state
-        for reading in newest(readings)
+        for reading in said
         for state in (reading.agent, reading.fleet)
         if state.state is State.LAPSED and not _kills(state, reading.block, limits)
     )
 
 
-def open_halt_votes(readings: Iterable[Reading], ballots: BallotCount) -> int:
-    """Most halt votes that any endpoint reports, or that were handed to the guard, for the agent or the fleet.
+def open_halt_votes(said: Iterable[Reading], ballots: BallotCount) -> int:
+    """Most halt votes that any of `words` reports, or that were handed to the guard, for the agent or the fleet.
 
     Votes that have halted are reported on, but open no more: they would undo the grace that a halt may have.
     """
     reported = [
         state.halt_votes
-        for reading in newest(readings)
+        for reading in said
         for state in (reading.agent, reading.fleet)
         if state.state not in _KILLS
     ]
@@ -230,15 +264,33 @@ def dissent(
 
     One that is merely a block ahead or behind, and says the same, is no dissenter.
     """
-    words = {reading.endpoint: reading for reading in newest(readings)}
+    said = {reading.endpoint: reading for reading in newest(readings)}
     return {
         endpoint: why
         for endpoint in endpoints
-        if (why := _differs(words.get(endpoint), group[0] if group else None, clock, limits))
+        if (
+            why := _differs(said.get(endpoint), group, clock, limits)
+            or _is_elsewhere(said[endpoint], readings, group)
+        )
     }
 
 
-def _differs(word: Reading | None, agreed: Reading | None, clock: Clock, limits: Limits) -> str:
+def _is_elsewhere(word: Reading, readings: Iterable[Reading], group: Sequence[Reading]) -> str:
+    """Whether the endpoint is on a fork: it has not the agreed block, nor does anybody have its own."""
+    if not group or any(
+        reading.block == group[0].block and reading.endpoint == word.endpoint for reading in readings
+    ):
+        return ""
+    behind = word.block.number < group[0].block.number
+    if behind and any(
+        reading.block.hash == word.block.hash and reading.endpoint != word.endpoint for reading in readings
+    ):
+        return ""
+    return f"has another block {word.block.number} than the others know"
+
+
+def _differs(word: Reading | None, group: Sequence[Reading], clock: Clock, limits: Limits) -> str:
+    agreed = group[0] if group else None
     if word is None:
         return "has never answered"
     if word.refuted:
@@ -249,8 +301,6 @@ def _differs(word: Reading | None, agreed: Reading | None, clock: Clock, limits:
         return f"says {_said(word)} at block {word.block.number}"
     if _said(word) != _said(agreed):
         return f"says {_said(word)} at block {word.block.number}, where others say {_said(agreed)}"
-    if word.block.number == agreed.block.number and word.block.hash != agreed.block.hash:
-        return f"has another block {word.block.number}"
     return ""
 
 
@@ -261,4 +311,4 @@ def _said(reading: Reading) -> str:
 
 def whose(state: AgentState) -> str:
     """How a reason begins."""
-    return "the whole fleet is " if state.agent == FLEET else ""
+    return OF_THE_FLEET if state.agent == FLEET else ""

@@ -15,10 +15,10 @@ from agent_guard.guard.evidence import (
     agreed,
     halts,
     needed,
-    newest,
     open_halt_votes,
     pauses,
     vouched_epoch,
+    words,
 )
 from agent_guard.types import Scope, State
 
@@ -77,7 +77,7 @@ def remember(
             return None
         return clock.monotonic if before is None else before
 
-    said = halts(readings, limits)
+    said = halts(readings, clock, limits)
     latch = memory.latch
     for halt in said:
         latch = _raised(latch, halt.fleet, halt.epoch, halt.reason)
@@ -91,7 +91,7 @@ def remember(
         vote_freeze=_vote_freeze(memory.vote_freeze, readings, ballots, clock, limits),
         unknown_since=since(memory.unknown_since, not agreed(readings, clock, limits)),
         doubted_since=since(memory.doubted_since, any(not halt.confirmed for halt in said)),
-        paused_since=since(memory.paused_since, any(True for _ in pauses(readings))),
+        paused_since=since(memory.paused_since, any(True for _ in pauses(words(readings, clock, limits)))),
         # Of one that was loaded from disk this process saw no beginning: it has no grace left.
         latched_since=None
         if not latch.holds
@@ -139,8 +139,8 @@ def _vote_freeze(
     past: VoteFreeze | None, readings: Sequence[Reading], ballots: BallotCount, clock: Clock, limits: Limits
 ) -> VoteFreeze | None:
     """Each vote more than ever before in an epoch buys `limits.vote_freeze` seconds, and none buys them twice."""
-    votes = open_halt_votes(readings, ballots)
-    said = list(newest(readings))
+    said = words(readings, clock, limits)
+    votes = open_halt_votes(said, ballots)
     epochs = (
         vouched_epoch(((reading.endpoint, reading.agent.epoch) for reading in said), limits),
         vouched_epoch(((reading.endpoint, reading.fleet.epoch) for reading in said), limits),

@@ -20,6 +20,7 @@ from agent_guard.guard.evidence import (
     open_halt_votes,
     pauses,
     whose,
+    words,
 )
 from agent_guard.guard.memory import BY_BALLOTS, Memory
 from agent_guard.types import Decision, Verdict
@@ -40,15 +41,16 @@ def decide(
         clock: now.
         limits: the bounds in force.
     """
+    said = words(readings, clock, limits)
     demands = [
         *_latched(memory, clock, limits),
         *_balloted(ballots),
         *_halted(readings, memory, clock, limits),
         *_asked(memory, clock, limits),
         *_unknown(readings, memory, clock, limits),
-        *_paused(readings, memory, clock, limits),
-        *_lapsed(readings, limits),
-        *_open_votes(readings, memory, ballots, clock, limits),
+        *_paused(said, memory, clock, limits),
+        *_lapsed(said, limits),
+        *_open_votes(said, memory, ballots, clock, limits),
     ]
     if not demands:
         return _RUNNING
@@ -75,8 +77,8 @@ def _balloted(ballots: BallotCount) -> Iterator[Verdict]:
 
 
 def _halted(readings: Sequence[Reading], memory: Memory, clock: Clock, limits: Limits) -> Iterator[Verdict]:
-    """A halt is heard from any one endpoint, and however old its word: only a newer word of the same one lifts it."""
-    for halt in halts(readings, limits):
+    """A halt is heard from any one endpoint; only a newer word of the same one lifts it."""
+    for halt in halts(readings, clock, limits):
         if halt.confirmed:
             grace = halt.epoch >= 0 and _within(memory.latched_since, limits.halt_grace, clock)
             yield Verdict(Decision.HALT, halt.reason, stopping=grace)
@@ -108,24 +110,24 @@ def _unknown(readings: Sequence[Reading], memory: Memory, clock: Clock, limits: 
         yield Verdict(Decision.HALT, f"{why} for {limits.unknown_grace:g} s")
 
 
-def _paused(readings: Sequence[Reading], memory: Memory, clock: Clock, limits: Limits) -> Iterator[Verdict]:
+def _paused(said: Sequence[Reading], memory: Memory, clock: Clock, limits: Limits) -> Iterator[Verdict]:
     """A signer's pause, after the grace of a planned stop."""
     grace = _within(memory.paused_since, limits.grace, clock)
-    for state in pauses(readings):
+    for state in pauses(said):
         reason = f"{whose(state)}paused by a signer until {state.paused_until}"
         yield Verdict(Decision.FREEZE, reason, stopping=grace)
 
 
-def _lapsed(readings: Sequence[Reading], limits: Limits) -> Iterator[Verdict]:
-    for state in lapses(readings, limits):
+def _lapsed(said: Sequence[Reading], limits: Limits) -> Iterator[Verdict]:
+    for state in lapses(said, limits):
         yield Verdict(Decision.FREEZE, f"{whose(state)}lapsed: a signer may still renew the lease")
 
 
 def _open_votes(
-    readings: Sequence[Reading], memory: Memory, ballots: BallotCount, clock: Clock, limits: Limits
+    said: Sequence[Reading], memory: Memory, ballots: BallotCount, clock: Clock, limits: Limits
 ) -> Iterator[Verdict]:
     """A freeze while halt votes are open, for at most `vote_freeze` seconds for each of them."""
-    votes = open_halt_votes(readings, ballots)
+    votes = open_halt_votes(said, ballots)
     over = memory.vote_freeze is not None and clock.monotonic >= memory.vote_freeze.until
     if limits.freeze_on_vote and votes and not over:
         yield Verdict(Decision.FREEZE, f"{votes} open vote(s) to halt")

@@ -85,6 +85,7 @@ class Watcher:
         self._agents, self._view, self._limits, self._poll = dict(agents), view, limits, poll
         self._box, self._keep, self._clock, self._beat = box, keeping.keep, clock, beat
         self._apply: dict[str, Callable[[Standing], None]] = {}
+        self._still: dict[str, Callable[[], None]] = {}
         # One endpoint agrees with itself; but while its newest block is not proven yet, the former one is.
         several = len(view.endpoints) > 1 or limits.require_proof
         self._sightings = Sightings(keep=PAST if several else 0)
@@ -178,14 +179,22 @@ class Watcher:
             self.look(max(0.0, min(self._poll, deadline - time.monotonic())))
         self.look(0.0)
 
-    def attach(self, agent: str, apply: Callable[[Standing], None]) -> None:
-        """From now on `apply` carries out each of the agent's standings, the present one at once. It must not block."""
+    def attach(
+        self, agent: str, apply: Callable[[Standing], None], still: Callable[[], None] = lambda: None
+    ) -> None:
+        """From now on `apply` carries out each of the agent's standings, the present one at once. It must not block.
+
+        `still` begins to freeze it and takes next to no time: of many agents that a vote stops, all stand still before
+        the first is killed.
+        """
+        self._still[agent] = still
         self._apply[agent] = apply
         apply(self._standings[agent])
 
     def detach(self, agent: str) -> None:
         """The agent is gone: what it was condemned for does not bind its next life, only what is latched does."""
         self._apply.pop(agent, None)
+        self._still.pop(agent, None)
 
     def start(self) -> None:
         self._thread.start()
@@ -204,7 +213,12 @@ class Watcher:
             self._sightings.take(word)
         clock = self._clock()
         council = self.council()
+        # Taken at once: agents come and go on another thread.
+        ran = [(name, still) for name, still in list(self._still.items()) if _runs(self._standings[name])]
         self._publish([self._judge(name, council, clock) for name in self._agents])
+        for name, still in ran:
+            if not _runs(self._standings[name]):
+                still()
         for name, apply in list(self._apply.items()):
             apply(self._standings[name])
         self._looked_at = clock.monotonic
@@ -282,6 +296,11 @@ class Watcher:
 def _is_in_force(verdict: Verdict) -> bool:
     """Whether it kills now."""
     return verdict.decision is Decision.HALT and not verdict.stopping
+
+
+def _runs(standing: Standing) -> bool:
+    """Whether anything of the agent may run, be it in the grace of a planned stop."""
+    return standing.verdict.decision is Decision.RUN or standing.stopping
 
 
 def _unwatched(name: str) -> Standing:

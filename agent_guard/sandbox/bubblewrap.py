@@ -48,6 +48,11 @@ def unprivileged(uid: int, command: list[str]) -> list[str]:
     return ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", *_NO_CAPS.split(), "--", *command]
 
 
+def limited(limits: list[str], command: list[str]) -> list[str]:
+    """A command under resource limits (options of prlimit(1)), soft and hard: without capabilities they stay."""
+    return ["/usr/bin/prlimit", *limits, "--", *command] if limits else command
+
+
 def environment(spec: ContainerSpec, program: Path, home: str = HOME, socket: str = SOCKET) -> dict[str, str]:
     """Everything in the agent's environment."""
     own = {"HOME": home, "USER": "agent", "LOGNAME": "agent", "LANG": "C.UTF-8"}
@@ -78,6 +83,7 @@ def options(
     else it is root, and `unprivileged` drops the capabilities that are left here.
     """
     net = spec.net == "host"
+    temporary = ("--perms", "1777", "--size", str(spec.limits.memory // 4), "--tmpfs")
     etc = [f"/etc/{name}" for name in f"{_ETC} {_ETC_NET if net else ''}".split()]
     return [
         *(*_NAMESPACES.split(), *(() if net else ("--unshare-net",)), *_LIFE.split()),
@@ -91,8 +97,10 @@ def options(
             for word in ("--perms", "0444", "--ro-bind-data", str(fd), path)
         ),
         *("--proc", "/proc", "--dev", "/dev"),
-        *(word for path in ("/dev/shm", "/tmp", HOME) for word in ("--perms", "1777", "--tmpfs", path)),  # noqa: S108
+        *(word for path in ("/dev/shm", "/tmp", HOME) for word in (*temporary, path)),  # noqa: S108
         *_folders(spec, roots),
+        # These two are temporary file systems as well, and an ordinary user's own.
+        *("--remount-ro", "/dev", "--remount-ro", "/"),
         *("--chdir", "/", "--clearenv"),
         *(word for key, value in environ.items() for word in ("--setenv", key, value)),
     ]

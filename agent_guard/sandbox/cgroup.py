@@ -105,9 +105,21 @@ class Cgroup:
             return [int(line) for line in self.procs.read_text().split()]
         return []
 
+    def limit(self, controller: str, most: int) -> bool:
+        """Bound what the leaf may hold, of `pids` or `memory` (bytes); False if that controller is not enabled here."""
+        file = self.path / f"{controller}.max"
+        enabled = file.exists()
+        if enabled:
+            file.write_text(str(most))
+        return enabled
+
+    def begin_freezing(self) -> None:
+        """Stop every process, without waiting until all stand still."""
+        self._write("cgroup.freeze", "1")
+
     def freeze(self, timeout: float) -> bool:
         """Stop every process; True once the kernel says that all stand still."""
-        self._write("cgroup.freeze", "1")
+        self.begin_freezing()
         return self._wait("frozen 1", timeout)
 
     def thaw(self) -> None:

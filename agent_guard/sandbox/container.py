@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 
 from agent_guard.errors import GuardError
 from agent_guard.sandbox.cgroup import Cgroup
+from agent_guard.sandbox.choice import Choice, Mode, new_leaf
 from agent_guard.sandbox.deadman import Deadman
 from agent_guard.sandbox.keeper import Stream, spawn, wait_exit
-from agent_guard.sandbox.mode import Choice, Mode, new_leaf
 from agent_guard.sandbox.plan import START_LIMIT, cannot_build, open_gate, prepare
 from agent_guard.sandbox.processes import Process, read_process, send, stop_tree, walk
 from agent_guard.sandbox.view import ContainerSpec
@@ -105,6 +105,15 @@ class Container:
             f"{self.spec.name} did not stand still within {timeout} s and must be taken as running.",
             "Halt the agent: a kill does not depend on freezing.",
         )
+
+    def still(self) -> None:
+        """Have the kernel begin to freeze everything, and don't wait: so that many containers stand still at once.
+
+        `freeze` and `kill` see to each then. Does nothing without a cgroup.
+        """
+        if self.leaf is not None:
+            self.frozen = True
+            self.leaf.begin_freezing()
 
     def thaw(self) -> None:
         """Let a frozen agent go on."""
@@ -198,7 +207,8 @@ class Container:
         asked_at = self.clock()
         self.frozen = True
         frozen_at = self.clock() if self._stop(FREEZE_LIMIT) else None
-        processes = len(self.processes())
+        # Looking at each of them would let a large tree wait for its death.
+        processes = len(self.leaf.pids()) if self.leaf is not None else len(self.processes())
         killed_at = self.clock()
         self._strike()
         empty = self._wait_empty(timeout)

@@ -1,50 +1,17 @@
 """Which container this host allows: the mode is chosen here, with its reason, and never changed in silence.
 
-Guarantees: a missing program is an error, never a weaker mode; without a cgroup the mode says so. Trusts /proc.
+Guarantees: a missing program is an error, never a weaker mode; without a cgroup, or without its limits, the reason says
+so. Trusts /proc.
 """
 
-import itertools
 import os
-import shutil
-import sys
-from dataclasses import dataclass
-from enum import Enum
-from functools import partial
 from pathlib import Path
 
 from agent_guard.errors import GuardError
-from agent_guard.sandbox.cgroup import Cgroup, find_cgroup2, leaf_name, own_cgroup
-from agent_guard.sandbox.processes import read_process
+from agent_guard.sandbox.cgroup import find_cgroup2, own_cgroup
+from agent_guard.sandbox.choice import Choice, Mode, new_leaf, own_code, require_programs
 
-_serial = itertools.count(1)
-
-
-class Mode(Enum):
-    """How the agent is held, as `doctor` and `status` name it."""
-
-    CGROUP = "cgroup+pidns"
-    PIDNS = "pidns"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A mode, why it and no other, and the cgroup under which leaves are made (None where there is none)."""
-
-    mode: Mode
-    why: str
-    parent: Path | None = None
-
-
-def require_programs(search: str | None = None, names: tuple[str, ...] = ("bwrap", "setpriv", "sh")) -> None:
-    """Raise GuardError AG401 if a program that a container needs is not in `search` (a PATH; None: our own)."""
-    missing = [name for name in names if shutil.which(name, path=search) is None]
-    if missing:
-        raise GuardError(
-            "AG401",
-            f"{', '.join(missing)} not found in PATH. No container can be built, and no agent was started.",
-            "Install it: `apt-get install bubblewrap util-linux` (Debian, Ubuntu), `dnf install bubblewrap` (Fedora).",
-        )
+__all__ = ["Choice", "Mode", "choose_mode", "choose_parent", "new_leaf", "own_code", "require_programs"]
 
 
 def choose_parent(mountinfo: str | None = None) -> Path:
@@ -72,6 +39,7 @@ def choose_mode(wanted: str = "auto", mountinfo: str | None = None, search: str 
     parent, why = None, "bubblewrap in a cgroup of its own"
     try:
         parent = choose_parent(mountinfo)
+        why += _unlimited(parent)
     except GuardError as error:
         why = error.message
     if wanted == "none":
@@ -82,25 +50,7 @@ def choose_mode(wanted: str = "auto", mountinfo: str | None = None, search: str 
     return Choice(Mode.CGROUP if parent else Mode.PIDNS, why, parent)
 
 
-def problems(search: str | None = None) -> list[GuardError]:
-    """Everything that stands in the way of the strongest mode, for `doctor`: it may be more than one thing."""
-    found = []
-    for check in (partial(require_programs, search), partial(choose_parent, None)):
-        try:
-            check()
-        except GuardError as error:
-            found.append(error)
-    return found
-
-
-def new_leaf(parent: Path, label: str) -> Cgroup:
-    """A leaf that bears this process's mark, so that a later guard can tell whether its owner lives."""
-    guard = read_process(os.getpid())
-    return Cgroup.create(
-        parent, leaf_name(os.getpid(), guard.started if guard else 0, f"{label}-{next(_serial)}")
-    )
-
-
-def own_code() -> tuple[Path, ...]:
-    """Where the guard's own program lies: its package, virtual environment and interpreter."""
-    return Path(__file__).parents[1], Path(sys.prefix), Path(sys.base_prefix)
+def _unlimited(parent: Path) -> str:
+    """In words, which limits a leaf can't keep: its parent has not enabled their controllers."""
+    missing = sorted({"pids", "memory"} - set((parent / "cgroup.subtree_control").read_text().split()))
+    return f"; no {' or '.join(missing)} controller there: rlimits hold in their place" if missing else ""

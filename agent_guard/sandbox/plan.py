@@ -15,8 +15,8 @@ from pathlib import Path
 from agent_guard.errors import GuardError
 from agent_guard.sandbox import bubblewrap, view
 from agent_guard.sandbox.cgroup import Cgroup
+from agent_guard.sandbox.choice import Choice, Mode, own_code, require_programs
 from agent_guard.sandbox.keeper import Child
-from agent_guard.sandbox.mode import Choice, Mode, own_code, require_programs
 from agent_guard.sandbox.processes import read_process
 
 START_LIMIT = 10.0
@@ -69,7 +69,8 @@ def prepare(
 
     Raises the GuardErrors of `Container.start`.
     """
-    require_programs(names=("setpriv", "sh") if choice.mode is Mode.NONE else ("bwrap", "setpriv", "sh"))
+    needed = ("setpriv", "sh") if choice.mode is Mode.NONE else ("bwrap", "prlimit", "setpriv", "sh")
+    require_programs(names=needed)
     if choice.mode is Mode.CGROUP and leaf is None:
         raise GuardError(
             "AG402", "The mode needs a cgroup, and none was given.", "Use what `choose_mode` says."
@@ -81,7 +82,7 @@ def prepare(
         socket = str(spec.socket_dir / "guard.sock") if spec.socket_dir else ""
         env = bubblewrap.environment(spec, program, home=str(spec.work_dir), socket=socket)
         return Child([*join, "setpriv", "--pdeathsig", "KILL", "--", *agent], env=env), None
-    return _contained(spec, program, join, agent, stack)
+    return _contained(spec, program, join, bubblewrap.limited(_limit(spec.limits, leaf), agent), stack)
 
 
 def cannot_build(why: str) -> GuardError:
@@ -92,6 +93,17 @@ def cannot_build(why: str) -> GuardError:
         "Run `agent-guard doctor`. An ordinary user needs user namespaces (sysctl kernel.unprivileged_userns_clone=1,"
         " kernel.apparmor_restrict_unprivileged_userns=0), or let root run the guard.",
     )
+
+
+def _limit(limits: view.Limits, leaf: Cgroup | None) -> list[str]:
+    """Set the cgroup's limits. The rlimits for what it can't limit: processes by user, memory by process.
+
+    RLIMIT_NPROC counts by user and user namespace: each agent has one of the two to itself.
+    """
+    wanted = (("pids", limits.pids, "nproc"), ("memory", limits.memory, "data"))
+    return [
+        f"--{rlimit}={most}" for name, most, rlimit in wanted if leaf is None or not leaf.limit(name, most)
+    ]
 
 
 def _contained(

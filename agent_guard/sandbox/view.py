@@ -24,6 +24,18 @@ _CREDENTIALS = """.aws .azure .docker .foundry .git-credentials .gnupg .kube .ne
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What one agent may hold: processes and threads together, and bytes of memory.
+
+    `memory` bounds the whole agent where the cgroup can, else each of its processes; its three temporary file systems
+    hold a quarter of it each.
+    """
+
+    pids: int = 2_048
+    memory: int = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """What to run, and what it may see. All paths absolute.
 
@@ -45,6 +57,7 @@ class ContainerSpec:
     fixed: tuple[Path, ...] = ()
     uid: int = FIRST_UID
     name: str = "agent"
+    limits: Limits = Limits()
 
 
 def agent_uid(agent: int) -> int:

@@ -7,12 +7,16 @@ stranger: what he sends is at most data in a record.
 """
 
 import logging
+import os
 import queue
+import stat
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from agent_guard.entry import Kind as Entry
 from agent_guard.errors import GuardError
@@ -26,10 +30,13 @@ from agent_guard.typed_data.signed_ballot import MAX_FILE
 logger = logging.getLogger(__name__)
 
 FOLDER_SECONDS = 0.1
+RECORD_SECONDS = 0.1
 RETRY_SECONDS = 2.0
 END_SECONDS = 15.0
 REFUSALS, REFILL_SECONDS = 64, 60.0
 """Refusals that are recorded at once, and the seconds until one more is."""
+UNWRITTEN = 1_000
+"""Records that may wait for the disk; a refusal beyond them is only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class BallotDesk:
         watcher: says whether a ballot counts, and acts on those that do.
         submit: relays ballots in one transaction. Raises AG313 if none of them can count, else what sending raises.
         folder: ballots may be put here as files (`*.json`); each is renamed once it was seen to.
+        names: of the agents by id; their ballots stand among their entries in the log, all others with the guard's own.
         now: unix seconds.
     """
 
@@ -55,14 +63,19 @@ class BallotDesk:
         watcher: Watcher,
         submit: Callable[[Sequence[SignedBallot]], object],
         folder: Path,
+        names: Mapping[bytes, str] = MappingProxyType({}),
         now: Callable[[], float] = time.time,
     ) -> None:
         self._watcher, self._submit, self._folder, self._now = watcher, submit, folder, now
+        self._names = names
         self._records: queue.SimpleQueue[tuple[SignedBallot, str, str | None]] = queue.SimpleQueue()
+        self._changed = threading.Condition()  # guards what follows
         self._waiting: list[SignedBallot] = []  # for the relay
-        self._changed = threading.Condition()  # guards _waiting
+        self._counts = Counter(accepted=0, refused=0, malformed=0)
+        self._unrecorded = 0
         self._stopping = threading.Event()
-        self._room, self._unrecorded, self._refilled = float(REFUSALS), 0, time.monotonic()
+        self._room, self._refilled = float(REFUSALS), time.monotonic()
+        self._seen_to: set[Path] = set()  # files of the folder that could not be renamed
         self._threads: list[threading.Thread] = []
         self._journal: Journal | None = None
         self._tell: Callable[[Step], None] = lambda step: None
@@ -70,13 +83,18 @@ class BallotDesk:
     def start(self, journal: Journal, tell: Callable[[Step], None]) -> None:
         """Starts looking into the folder, recording and relaying."""
         self._journal, self._tell = journal, tell
-        for work in (self._look, self._relay):
+        for work in (self._look, self._record, self._relay):
             thread = threading.Thread(target=work, name=f"ballots {work.__name__}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Relays what waits, for at most `END_SECONDS`, and ends; what could not be relayed is told."""
+        """Relays what waits, for at most `END_SECONDS`, and ends; what could not be relayed is told.
+
+        From then on no ballot is taken. A second call does nothing.
+        """
+        if self._stopping.is_set():
+            return
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting, END_SECONDS if self._threads else 0)
             self._stopping.set()
@@ -90,12 +108,16 @@ class BallotDesk:
     def take(self, text: str, source: str) -> Taken:
         """Takes one ballot, as `SignedBallot.encode` writes them; `source` says where it came from.
 
+        Waits for neither the disk nor the chain.
+
         Raises:
-            GuardError: AG315 if it is no ballot at all; that is not recorded.
+            GuardError: AG315 if it is no ballot at all; that is counted and not recorded. AG317 if the desk has closed.
         """
         try:
             signed = SignedBallot.decode(text)
         except MalformedBallot as error:
+            with self._changed:
+                self._counts["malformed"] += 1
             raise GuardError(
                 "AG315",
                 f"That is no signed ballot: {error}. It changed nothing.",
@@ -103,52 +125,74 @@ class BallotDesk:
             ) from error
         signer = recover_signer(signed.digest(), signed.signature)
         refusal = self._watcher.offer(signed, signer)
-        self._records.put((signed, source, refusal))
-        if refusal is None:
-            with self._changed:
+        with self._changed:
+            if self._stopping.is_set():
+                raise _closed()
+            self._counts["accepted" if refusal is None else "refused"] += 1
+            if refusal is None:
                 self._waiting.append(signed)
                 self._changed.notify_all()
+            elif self._records.qsize() >= UNWRITTEN:
+                self._unrecorded += 1
+                return Taken(signed.ballot.signer, refusal)
+        self._records.put((signed, source, refusal))
         return Taken(signed.ballot.signer, refusal)
+
+    def counts(self) -> Mapping[str, int]:
+        """How many ballots were accepted, refused, or malformed, since the desk was made."""
+        with self._changed:
+            return dict(self._counts)
 
     # --------------------------------------------------------------------------------------------- threads of its own
 
     def _look(self) -> None:
         while not self._stopping.wait(FOLDER_SECONDS):
-            self._record_all()
             try:
-                for path in sorted(self._folder.glob("*.json")):
-                    self._take_file(path)
+                found = sorted(self._folder.glob("*.json"))
             except OSError as error:
                 logger.debug("the folder of ballots can't be read (%s)", error.strerror)
+                continue
+            for path in found:
+                if path not in self._seen_to:
+                    self._take_file(path)
 
     def _take_file(self, path: Path) -> None:
+        """Takes the ballot of one file and renames the file; one that can't be read or renamed holds up no other."""
         ending = ".refused"
         try:
-            with path.open("rb") as file:
-                text = file.read(MAX_FILE + 1).decode()
-            ending = ".accepted" if self.take(text, path.name).refusal is None else ".refused"
-        except (GuardError, UnicodeDecodeError) as error:
+            ending = ".accepted" if self.take(_read(path), path.name).refusal is None else ".refused"
+        except (GuardError, UnicodeDecodeError, OSError) as error:
             self._tell({"event": "trouble", **_unreadable(path.name, error).as_dict()})
-        path.rename(path.with_name(path.name + ending))
+        try:
+            path.rename(path.with_name(path.name + ending))
+        except OSError as error:
+            self._seen_to.add(path)
+            logger.debug("%s can't be renamed (%s)", path.name, error.strerror)
+
+    def _record(self) -> None:
+        while not self._stopping.wait(RECORD_SECONDS):
+            self._record_all()
 
     def _record_all(self) -> None:
         while not self._records.empty():
             signed, source, refusal = self._records.get()
-            ballot = signed.ballot
-            step = {"event": "ballot", "signer": ballot.signer, "source": source, "refused": refusal}
-            self._tell(step)
             if refusal is not None and not self._has_room():
-                self._unrecorded += 1
+                with self._changed:
+                    self._unrecorded += 1
                 continue
+            step = {"event": "ballot", "signer": signed.ballot.signer, "source": source, "refused": refusal}
+            self._tell(step)
             content: dict[str, object] = {
                 "ballot": signed.encode(),
                 "source": source[:200],
                 "refused": refusal,
             }
-            if self._unrecorded:
-                content["unrecorded_before"], self._unrecorded = self._unrecorded, 0
+            with self._changed:
+                unrecorded, self._unrecorded = self._unrecorded, 0
+            if unrecorded:
+                content["unrecorded_before"] = unrecorded
             if self._journal is not None:
-                self._journal.write(None, Entry.BALLOT, content)
+                self._journal.write(self._names.get(signed.ballot.agent), Entry.BALLOT, content)
 
     def _has_room(self) -> bool:
         now = time.monotonic()
@@ -191,6 +235,25 @@ def _unrelayed(count: int) -> GuardError:
     )
 
 
+def _closed() -> GuardError:
+    return GuardError(
+        "AG317",
+        "This guard is ending: nothing of its agents lives, and it relays nothing more. The ballot was not taken.",
+        "Vote on chain: agent-guard vote halt; or: agent-guard vote submit FILE",
+    )
+
+
+def _read(path: Path) -> str:
+    """The text of a plain file, and of no pipe that would never end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("it is no plain file")
+        return file.read(MAX_FILE + 1).decode()
+
+
 def _unreadable(name: str, error: Exception) -> GuardError:
-    message = error.message if isinstance(error, GuardError) else "That is no text. It changed nothing."
+    message = (
+        error.message if isinstance(error, GuardError) else f"it can't be read ({error}). Nothing changed."
+    )
     return GuardError("AG315", f"{name}: {message}", "Hand over the file that --sign-only wrote.")

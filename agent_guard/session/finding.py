@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from agent_guard.chain.council import CouncilContract
 from agent_guard.chain.history import HaltOnChain, latest_halt
 from agent_guard.errors import GuardError
-from agent_guard.types import FLEET, Block
+from agent_guard.types import Block
 
 # A guard sees a halt within seconds; looking further back only costs time.
 BLOCKS_LOOKED_BACK = 10_000
@@ -23,15 +23,26 @@ class HaltFinder:
 
     def __init__(self, contract: CouncilContract, deploy_block: int) -> None:
         self._contract, self._deploy_block = contract, deploy_block
+        self._found: tuple[tuple[bytes, int], HaltOnChain | None] | None = None
 
     def find(self, agent: bytes, last: Block) -> HaltOnChain | None:
-        """The newest halt of the agent or of the fleet up to a block. Raises AG201 if the node is too slow, AG209."""
+        """The newest halt of an agent, or of the fleet (id 0), up to a block; asked twice in a row it looks once.
+
+        Raises:
+            GuardError: AG201 if the node gives no answer in time, AG209.
+        """
+        asked = agent, last.number
+        if self._found is None or self._found[0] != asked:
+            self._found = asked, self._find(agent, last)
+        return self._found[1]
+
+    def _find(self, agent: bytes, last: Block) -> HaltOnChain | None:
         first = max(self._deploy_block, last.number - BLOCKS_LOOKED_BACK)
         found: Future[HaltOnChain | None] = Future()
 
         def look() -> None:
             try:
-                found.set_result(latest_halt(self._contract, (agent, FLEET), first, last))
+                found.set_result(latest_halt(self._contract, agent, first, last))
             except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
                 found.set_exception(error)
 

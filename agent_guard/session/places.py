@@ -84,6 +84,7 @@ class Places:
             self._network.chmod(0o700)
             for folder in (self.log.parent, self.ballots, self.work, self.socket.parent):
                 folder.mkdir(parents=True, exist_ok=True)
+            self.signers_socket.parent.chmod(0o700)
         except OSError as error:
             raise GuardError(
                 "AG104",

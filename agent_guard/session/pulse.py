@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Pulse:
         if self._clock() - self._last < EVERY_SECONDS:
             return
         self._last = self._clock()
-        content = {
+        content: dict[str, object] = {
             "at": time.time(),
             "pid": os.getpid(),
             "verdict": standing.verdict.decision.value,
@@ -40,6 +40,8 @@ class Pulse:
             "anchor_lag": {"entries": lag[0], "seconds": lag[1]},
             "mode": mode,
         }
+        if standing.endpoints is not None:
+            content["endpoints"] = asdict(standing.endpoints)
         partial = self.path.with_suffix(".partial")
         try:
             partial.write_text(json.dumps(content))

@@ -25,8 +25,10 @@ from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
 from agent_guard.session.finding import HaltFinder
 from agent_guard.session.journal import FLUSH_SECONDS, Journal
+from agent_guard.session.reporting import gather
 from agent_guard.session.telling import Teller
 from agent_guard.session.ward import STOPPED_BY_HAND, Phase, Ward, WardParts
+from agent_guard.telemetry import Report
 from agent_guard.types import Decision
 
 logger = logging.getLogger(__name__)
@@ -39,7 +41,10 @@ DISSENT_SECONDS = 2.0
 
 @dataclass(slots=True)
 class Parts:
-    """What wiring built for one guard: what its agents share, and each agent's own. `grace`: seconds, for a Ctrl-C."""
+    """What wiring built for one guard: what its agents share, and each agent's own.
+
+    `endpoints`: their public names; `grace`: seconds, for a Ctrl-C.
+    """
 
     watcher: Watcher
     subscriptions: Sequence[HeadSubscription]
@@ -49,6 +54,7 @@ class Parts:
     finder: HaltFinder
     desk: BallotDesk
     wards: Sequence[WardParts]
+    endpoints: Sequence[str] = ()
     grace: float = 0.0
 
 
@@ -79,6 +85,7 @@ class Session:
         self._leave_asked = threading.Event()
         self._may_leave = False
         self._dissent: dict[str, str] = {}
+        self._dissents: dict[str, int] = {}
         self._dissent_since: tuple[frozenset[str], float] = (frozenset(), 0.0)
 
     def run(self) -> int:
@@ -95,8 +102,23 @@ class Session:
         finally:
             self.heard = self._teller.end(TELL_SECONDS)
 
+    def report(self) -> Report:
+        """What the guard says of itself at this moment; any thread may ask."""
+        parts = self._parts
+        return gather(
+            self._wards,
+            parts.endpoints,
+            self._dissents,
+            parts.anchor.lag(),
+            parts.desk.counts(),
+            time.time(),
+        )
+
     def _run(self) -> int:
         with self._signals(), ExitStack() as stack:
+            # Ended after all else, for it may wait for the chain; opened before any agent starts.
+            stack.callback(self._parts.desk.stop)
+            self._parts.desk.start(self._journal, self._tell)
             for ward in self._wards:
                 stack.callback(ward.close)
             self._start_all()
@@ -117,7 +139,6 @@ class Session:
         threading.Thread(target=self._attend, args=(over,), name="attend", daemon=True).start()
         for subscription in self._parts.subscriptions:
             subscription.start()
-        self._parts.desk.start(self._journal, self._tell)
 
     def _start_all(self) -> None:
         """Starts every agent that may run; those that may not wait for the council, unless none may."""
@@ -167,6 +188,8 @@ class Session:
             self._dissent_since = named, time.monotonic()
         lasts = time.monotonic() - self._dissent_since[1] >= DISSENT_SECONDS
         if lasts and named != frozenset(self._dissent):
+            for name in named - set(self._dissent):
+                self._dissents = {**self._dissents, name: self._dissents.get(name, 0) + 1}
             self._dissent = found
             self._journal.write(None, Entry.DISSENT, {"endpoints": dict(found)})
             self._tell({"event": "dissent", "endpoints": found})

@@ -15,6 +15,7 @@ from agent_guard.chain.history import HaltOnChain
 from agent_guard.entry import Kind as Entry
 from agent_guard.errors import GuardError
 from agent_guard.guard.carrier import Carrier
+from agent_guard.guard.evidence import OF_THE_FLEET
 from agent_guard.guard.memory import BY_BALLOTS
 from agent_guard.guard.supervisor import (
     DeathReceipt,
@@ -33,7 +34,7 @@ from agent_guard.session.finding import HaltFinder
 from agent_guard.session.journal import Journal
 from agent_guard.session.pulse import Pulse
 from agent_guard.session.voice import Voice
-from agent_guard.types import Decision, Standing
+from agent_guard.types import FLEET, Decision, Standing
 
 SETTLE_SECONDS = 30.0
 VOICE_SECONDS = 2.0
@@ -105,6 +106,7 @@ class Ward:
         self.phase = Phase.WAITING
         self.exit_code: int | None = None
         self.by_hand = False
+        self.deaths = 0
 
     @property
     def agent(self) -> str:
@@ -138,7 +140,7 @@ class Ward:
         supervisor = Supervisor(container, self._note)
         carrier = Carrier(self.agent, supervisor.apply, self._failed)
         self._life, self.phase = _Life(container, supervisor, carrier, voice), Phase.LIVING
-        self._watcher.attach(self.agent, carrier.apply)
+        self._watcher.attach(self.agent, carrier.apply, container.still)
         self._tell({"event": "started", "mode": parts.mode})
         voice.listen()
 
@@ -227,6 +229,7 @@ class Ward:
             self._tell({"event": "waiting", "reason": planned})
 
     def _died(self, receipt: DeathReceipt) -> None:
+        self.deaths += 1
         self.by_hand = receipt.reason == STOPPED_BY_HAND
         self.phase = Phase.ENDED if self.by_hand else Phase.HALTED
         halt = None if self.by_hand else self._halt_on_chain(receipt)
@@ -252,7 +255,8 @@ class Ward:
         if receipt.block is None or receipt.reason == BY_BALLOTS:
             return None
         try:
-            return self._finder.find(self._parts.agent_id, receipt.block)
+            whose = FLEET if receipt.reason.startswith(OF_THE_FLEET) else self._parts.agent_id
+            return self._finder.find(whose, receipt.block)
         except GuardError as error:
             self._tell({"event": "trouble", **error.as_dict()})
             return None

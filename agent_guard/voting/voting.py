@@ -19,7 +19,7 @@ from agent_guard.chain.reverts import explain_revert
 from agent_guard.chain.sender import Sender
 from agent_guard.errors import GuardError
 from agent_guard.typed_data import SignedBallot
-from agent_guard.types import FLEET, Action, Ballot, Block, Council, Refusal, Thresholds
+from agent_guard.types import FLEET, Action, Ballot, Block, Council, Refusal, State, Thresholds
 from agent_guard.voting.motion import Motion, default_param, refuse
 
 FLEET_NAME = "the whole fleet"
@@ -120,6 +120,26 @@ class Voting:
         events = self.contract.contract.events.BallotSkipped().process_receipt(receipt, errors=DISCARD)
         skipped = [Skipped(event["args"]["signer"], Refusal(event["args"]["why"])) for event in events]
         return receipt, len(ballots) - len(skipped), skipped
+
+    def relay(self, ballots: Sequence[SignedBallot], sender: Sender) -> None:
+        """Submits the halt ballots that bring the chain anything new. Raises what `submit` raises."""
+        new = [
+            signed
+            for signed in ballots
+            if not self.stands(signed.ballot.agent, signed.ballot.epoch, signed.ballot.signer)
+        ]
+        if new:
+            self.submit(new, sender)
+
+    def stands(self, agent: bytes, epoch: int, signer: str) -> bool:
+        """Whether the chain has this signer's vote to halt, or the halt itself, or has gone beyond that epoch."""
+        block = self.contract.endpoint.block()
+        state = self.contract.snapshot([agent], block)[agent]
+        if state.epoch != epoch or state.state in (State.HALTED, State.RETIRED):
+            return state.epoch >= epoch
+        signers = self.contract.council(block).signers
+        voters = self.contract.votes(agent, Action.HALT, bytes(32), block)[2]
+        return signer in signers and bool(voters >> signers.index(signer) & 1)
 
     def counted(self, receipt: TxReceipt) -> tuple[int, int]:
         """Votes and votes needed after a vote's transaction; (0, 0) if it cast none that counts."""

@@ -16,7 +16,15 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from agent_guard import typed_data
-from agent_guard.api import Server, bind_socket, create_app, door
+from agent_guard.api import (
+    ConnectionLimits,
+    Server,
+    bind_socket,
+    bind_tcp,
+    create_app,
+    door,
+    signers_app,
+)
 from agent_guard.chain.anchoring import HeadWriter
 from agent_guard.chain.sender import Sender
 from agent_guard.chain.subscription import HeadSubscription, websocket_url
@@ -37,6 +45,7 @@ from agent_guard.sandbox.deadman import Deadman
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.sandbox.view import ContainerSpec, agent_uid
+from agent_guard.sandbox.view import Limits as ContainerLimits
 from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
 from agent_guard.session.finding import HaltFinder
@@ -54,6 +63,7 @@ logger = logging.getLogger(__name__)
 
 LEFTOVER_SECONDS = 10.0
 LATCH_SECONDS = 5.0
+SIGNERS_LIMITS = ConnectionLimits(most=64, seconds=10.0, backlog=64)
 STOOD_STILL = "the guard stood still, and its deadman killed the agent"
 SWITCH_SECONDS = 0.0005
 """The agent's API shares the interpreter with the kill path. While a hostile agent floods it, each step of a kill waits
@@ -148,7 +158,13 @@ def guarded(
                 )
             )
         voting = connection.voting()
-        yield Session(
+        desk = BallotDesk(
+            watcher,
+            lambda ballots: voting.relay(ballots, sender),
+            shared.ballots,
+            {identity: name for name, identity in agents.items()},
+        )
+        session = Session(
             Parts(
                 watcher=watcher,
                 subscriptions=subscriptions,
@@ -156,12 +172,35 @@ def guarded(
                 anchor=anchor,
                 server=server,
                 finder=HaltFinder(connection.contract, connection.deployment.deploy_block),
-                desk=BallotDesk(watcher, lambda ballots: voting.submit(ballots, sender), shared.ballots),
+                desk=desk,
                 wards=wards,
+                endpoints=[member.endpoint.name for member in connection.members],
                 grace=settings.grace,
             ),
             tell,
         )
+        stack.callback(_open_to_signers(settings, shared, desk, session).stop)
+        yield session
+
+
+def _open_to_signers(settings: Settings, places: Places, desk: BallotDesk, session: Session) -> Server:
+    """The signers' doors: a Unix socket for this user alone, and a TCP port if one is set. Raises AG616.
+
+    Their server has a thread of its own, so that no agent's flood of requests delays a ballot.
+    """
+    server = Server("signers-api")
+    server.start()
+    try:
+        app = signers_app(desk.take, session.report)
+        server.open(app, bind_socket(places.signers_socket, 0o600), limits=SIGNERS_LIMITS)
+        if settings.signers_address is not None:
+            host, port = settings.signers_address
+            app = signers_app(desk.take, session.report, host)
+            server.open(app, bind_tcp(host, port), limits=SIGNERS_LIMITS)
+    except GuardError:
+        server.stop()
+        raise
+    return server
 
 
 def _start(spec: ContainerSpec, choice: Choice, deadman: Deadman, stdout: int, stderr: int) -> Container:
@@ -339,6 +378,7 @@ def _spec(settings: Settings, command: Command, identity: bytes, places: Places)
         private=tuple(path.resolve() for path in private if path is not None),
         fixed=tuple(path.resolve() for path in fixed),
         uid=agent_uid(int.from_bytes(identity, "big")),
+        limits=ContainerLimits(settings.pids_max, settings.memory_max << 20),
         name=command.agent,
     )
 

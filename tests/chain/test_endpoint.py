@@ -122,12 +122,6 @@ def test_what_is_no_http_url_is_a_usage_error(town, cli, url):
     assert "http" in cli.fails("AG102", 2, "status", ETH_RPC_URL=url)["remedy"]
 
 
-def test_several_nodes_are_refused_and_not_taken_for_a_quorum(town, cli):
-    error = cli.fails("AG102", 2, "status", ETH_RPC_URL=f"{town.anvil.url},http://127.0.0.1:1")
-
-    assert "failover, not a quorum" in error["message"]
-
-
 def test_flag_wins_over_the_environment(town, cli):
     cli("status", "--rpc-url", town.anvil.url, ETH_RPC_URL="http://127.0.0.1:1")
 

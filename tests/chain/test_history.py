@@ -34,11 +34,12 @@ def test_events_after_the_pinned_block_are_left_out(town):
     assert history.registered_agents(town.contract, 0, before) == []
 
 
-def test_latest_halt_is_the_newest_of_the_agent_and_the_fleet_with_its_first_vote(town):
+def test_latest_halt_is_the_newest_of_the_agent_or_of_the_fleet_with_its_first_vote(town):
     town.register("indexer")
-    whom, first = (agent_id("indexer"), FLEET), town.connection.deployment.deploy_block
+    first = town.connection.deployment.deploy_block
 
-    def latest():
+    def latest(whom=None):
+        whom = agent_id("indexer") if whom is None else whom
         return history.latest_halt(town.contract, whom, first, town.connection.endpoint.block())
 
     assert latest() is None
@@ -52,7 +53,8 @@ def test_latest_halt_is_the_newest_of_the_agent_and_the_fleet_with_its_first_vot
     assert halt.block == town.connection.endpoint.block()
     assert halt.first_vote_at == voted.timestamp < halt.block.timestamp
     assert halt.epoch == 1
+    assert latest(FLEET) is None
     town.vote("halt", "--all", "signer1", "signer2")
-    assert latest().block == town.connection.endpoint.block()
+    assert (latest(), latest(FLEET).block) == (halt, town.connection.endpoint.block())
     town.vote("retire", "indexer", "signer1", "signer2", "signer3")
     assert latest().block == town.connection.endpoint.block()

@@ -90,6 +90,13 @@ class Run:
             self.told.append(json.loads(line))
         return [step.get("event", "?") for step in self.told]
 
+    def events_so_far(self) -> list[str]:
+        """Names of all steps told so far."""
+        while (line := self._next(time.monotonic())) is not None:
+            if line.startswith("{"):
+                self.told.append(json.loads(line))
+        return [step.get("event", "?") for step in self.told]
+
     def code(self, seconds: float = PATIENCE) -> int:
         try:
             return self.process.wait(timeout=seconds)
@@ -175,6 +182,26 @@ def guard() -> Iterator[Callable[..., Run]]:
         return runs[-1]
 
     yield start
+    _end(runs)
+
+
+@pytest.fixture
+def fleet_run() -> Iterator[Callable[..., Run]]:
+    """Starts a guarded fleet from its file; its agents are told from others by `sleep 600.125`."""
+    runs: list[Run] = []
+
+    def start(town: Any, config: Path, *options: object, **environ: str) -> Run:
+        process = town.cli.start(
+            "run", "--config", config, "--account", "operator", "--json", *options, **environ
+        )
+        runs.append(Run(process, "600.125", town.folder))
+        return runs[-1]
+
+    yield start
+    _end(runs)
+
+
+def _end(runs: list[Run]) -> None:
     for run in runs:
         ended, left = run.process.poll() is not None, marked(run.mark)
         if not ended:

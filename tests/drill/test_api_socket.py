@@ -92,8 +92,8 @@ def door(tmp_path: Path) -> Iterator[Door]:
         readers = [stack.enter_context(store.reader()) for _ in range(2)]
 
         def standing() -> Standing:
-            verdict = Verdict(opened.decision, "the test says so")
-            return Standing("alice", verdict, BLOCK, None, opened.stopping)
+            verdict = Verdict(opened.decision, "the test says so", opened.stopping)
+            return Standing("alice", verdict, BLOCK, None)
 
         gate = Gate("alice", standing, recorder, lambda: (0, 0.0), History("alice", readers[0]), Limits())
         path = tmp_path / "guard.sock"

@@ -35,7 +35,7 @@ from pathlib import Path
 from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.mode import choose_mode
 from agent_guard.sandbox.probe import probe
-from agent_guard.sandbox.view import ContainerSpec
+from agent_guard.sandbox.view import ContainerSpec, Limits
 def start(code):
     return Container.start(ContainerSpec((sys.executable, "-I", "-c", code), Path.cwd()), choose_mode())
 """
@@ -158,6 +158,32 @@ print(json.dumps(Path("answer").read_text()))
     assert "unshare failed" in answer
     assert "False" in answer
     assert str(user_folder / "code") not in answer  # the guard's PYTHONPATH, in the environment of the init
+
+
+def test_users_agent_gets_no_more_processes_than_its_limit_however_many_the_user_has(
+    user_folder: Path,
+) -> None:
+    code = """
+agent = '''
+import os, time
+count = 0
+try:
+    while count < 100:
+        if not os.fork():
+            time.sleep(5)
+            os._exit(0)
+        count += 1
+except OSError:
+    pass
+open("answer", "w").write(str(count))
+'''
+argv = (sys.executable, "-I", "-S", "-c", agent)
+others = [os.fork() or time.sleep(3) or os._exit(0) for _ in range(20)]
+container = Container.start(ContainerSpec(argv, Path.cwd(), limits=Limits(pids=30)), choose_mode())
+container.wait(10)
+print(json.dumps(int(Path("answer").read_text())))
+"""
+    assert 20 < user_answer(user_folder, code) < 30
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the attack is written for x86_64")

@@ -1,15 +1,16 @@
 """The layers of the program, kept by walking the imports of every module: arrows point down only.
 
-faces        cli  api  sdk  demo         what people and agents touch
+faces        cli  api  sdk  demo  drill  resistance   what people, agents and evaluations touch
 composition  wiring  session             builds the parts of a command or a run and hands them on
 services     guard  gate  audit  voting  log
-adapters     chain  store  keys  sandbox  devnet      what it talks to; they never import each other
-core         errors types canonical entry merkle checkpoint typed_data settings text       pure; no I/O
+adapters     chain  store  keys  sandbox  devnet  telemetry   what it talks to; they never import each other
+core         errors types canonical entry merkle checkpoint typed_data settings text wilson     pure; no I/O
 """
 
 import ast
 import io
 import re
+import sys
 import tokenize
 from collections.abc import Iterator
 from functools import cache
@@ -22,11 +23,13 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "agent_guard"
 
-CORE = {"errors", "types", "canonical", "entry", "merkle", "checkpoint", "typed_data", "settings", "text"}
-ADAPTERS = {"chain", "store", "keys", "sandbox", "devnet"}
+CORE = {
+    "errors", "types", "canonical", "entry", "merkle", "checkpoint", "typed_data", "settings", "text", "wilson"
+}  # fmt: skip
+ADAPTERS = {"chain", "store", "keys", "sandbox", "devnet", "telemetry"}
 SERVICES = {"guard", "gate", "audit", "voting", "log"}
 COMPOSITION = {"wiring", "session"}
-FACES = {"cli", "api", "sdk", "demo"}
+FACES = {"cli", "api", "sdk", "demo", "drill", "resistance"}
 LEVEL = {
     name: level
     for level, names in enumerate((CORE, ADAPTERS, SERVICES, COMPOSITION, FACES))
@@ -155,6 +158,15 @@ def test_what_runs_inside_the_agent_imports_the_core_and_httpx_only() -> None:
     assert parts(PACKAGE / "demo" / "agent.py") == {"sdk"}
 
 
+def test_what_runs_as_the_agent_of_a_drill_imports_nothing_else_of_the_package() -> None:
+    """It is copied into a trial's folder, and runs there on a bare Python."""
+    for path in (PACKAGE / "drill" / "agent").glob("*.py"):
+        assert {name for name in imports(path) if part_of(name) is not None} <= {
+            name_of(other) for other in (PACKAGE / "drill" / "agent").glob("*.py")
+        }
+        assert foreign(path) <= set(sys.stdlib_module_names), name_of(path)
+
+
 def test_only_wiring_and_session_build_adapters() -> None:
     """A face may read an adapter's values and call its functions, but never make the thing that holds a connection."""
     built = {
@@ -178,6 +190,16 @@ def _constructed(path: Path) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in adapters:
             yield node.func.id
+
+
+def test_only_the_inspect_task_needs_inspect_and_nothing_needs_the_task() -> None:
+    """`inspect_ai` comes with the extra `drill` alone."""
+    needing = {name_of(path) for path in modules() if "inspect_ai" in foreign(path)}
+    names = ("environment", "registry", "scoring", "smollm2", "solver", "task")
+    assert needing <= {f"agent_guard.resistance.{name}" for name in names}
+    assert not [name_of(path) for path in modules() if "resistance" in parts(path)]
+    assert foreign(PACKAGE / "resistance" / "inside.py") <= sys.stdlib_module_names
+    assert not parts(PACKAGE / "resistance" / "inside.py")
 
 
 def test_every_module_says_at_its_top_what_it_is() -> None:

@@ -20,6 +20,7 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "contracts/README.md",
     ROOT / "agent_guard/sandbox/README.md",
+    ROOT / "agent_guard/resistance/README.md",
     ROOT / "SECURITY.md",
 ]
 
@@ -61,7 +62,7 @@ def test_the_settings_table_lists_every_setting_with_its_default() -> None:
             listed[name] = value.strip("`")
     assert set(listed) == set(Settings.model_fields)
     for name, field in Settings.model_fields.items():
-        if field.default not in (None, ""):
+        if field.default not in (None, "", ()):
             value = field.default[0] if isinstance(field.default, tuple) else field.default
             shown = (
                 f"{value:g}"

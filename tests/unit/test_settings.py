@@ -10,6 +10,7 @@ from agent_guard.settings import DEVNET_RPC, Settings, parse
 
 pytestmark = pytest.mark.unit
 
+WITHOUT_DEFAULT = {"quorum": "1", "signers_listen": "127.0.0.1:8710"}
 SECRET = "p4ssw0rd-in-the-url"
 
 
@@ -91,7 +92,7 @@ def test_variables_that_are_no_settings_of_ours_are_passed_over(name: str) -> No
 def test_every_setting_can_come_from_the_environment(name: str) -> None:
     default = getattr(Settings(), name)
     written = ",".join(default) if isinstance(default, tuple) else str(default)
-    value = "x" if default is None else written
+    value = WITHOUT_DEFAULT.get(name, "x") if default is None else written
     assert getattr(parse("", {f"AGENT_GUARD_{name.upper()}": value}, {}), name) is not None
 
 
@@ -99,6 +100,30 @@ def test_every_setting_can_come_from_the_environment(name: str) -> None:
 @pytest.mark.parametrize("name", ["POLL", "MAX_BLOCK_AGE", "UNKNOWN_GRACE", "VOTE_FREEZE", "RPC_TIMEOUT"])
 def test_a_limit_that_would_never_end_or_never_begin_is_refused(name: str, text: str) -> None:
     assert name.lower() in problems(environ={f"AGENT_GUARD_{name}": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8710", ("127.0.0.1", 8710)),
+        ("[::1]:65535", ("::1", 65_535)),
+        ("guard.example:1", ("guard.example", 1)),
+    ],
+)
+def test_the_signers_door_is_a_host_and_a_port(text: str, address: tuple[str, int]) -> None:
+    assert parse("", {"AGENT_GUARD_SIGNERS_LISTEN": text}, {}).signers_address == address
+
+
+def test_signers_have_no_port_unless_one_is_set() -> None:
+    assert parse("", {}, {}).signers_address is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["8710", ":8710", "a:", "a:0", "a:08710", "a:65536", "a:b", "::1:8710", "http://a:1", "a b:1", "a:1\n"],
+)
+def test_what_is_no_host_and_port_opens_no_door(text: str) -> None:
+    assert "signers_listen" in problems(signers_listen=text)
 
 
 @pytest.mark.parametrize("network", ["", ".", "..", "a/b", "A", "a\n", "-x", "x" * 65])

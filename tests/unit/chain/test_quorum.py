@@ -306,37 +306,73 @@ def test_a_block_by_its_height_is_asked_of_all_and_agreed_on(together: Callable[
 
 # --- what concerns our own transaction alone -------------------------------------------------------------------------
 
+QUANTITIES = ["eth_gasPrice", "eth_estimateGas", "eth_getTransactionCount", "eth_maxPriorityFeePerGas"]
 
+
+@pytest.mark.parametrize("method", QUANTITIES)
 @pytest.mark.parametrize(
-    "method", ["eth_gasPrice", "eth_estimateGas", "eth_getTransactionCount", "eth_feeHistory"]
-)
-def test_what_only_concerns_our_own_transaction_is_taken_from_whichever_answers(
-    together: Callable[..., QuorumEndpoint], method: str
+    ("said", "median"),
+    [
+        (("0x5", "0x5", "0x5"), "0x5"), (("0x1", "0xffffff", "0x5"), "0x5"), (("0x0", "0x4", "0x5"), "0x4"),
+        (("0x5", "0x9"), "0x5"), (("0x9", "0x5", "zz"), "0x5"), (("0x9", None, "0x5"), "0x5"),
+    ],
+)  # fmt: skip
+def test_one_node_can_not_make_our_transaction_cost_or_weigh_more_than_others_say(
+    together: Callable[..., QuorumEndpoint], method: str, said: tuple[str | None, ...], median: str
 ) -> None:
-    silent, refusing, answering = nodes(7, 7, 7)
-    silent.answering.clear()
-    refusing.answers[method] = error()
-    answering.answers[method] = result("0x5")
-    assert ask(together(silent, refusing, answering, quorum=3), method) == "0x5"
+    made = nodes(*[7] * len(said))
+    for node, word in zip(made, said, strict=True):
+        node.answers[method] = result(word)
+    assert ask(together(*made), method) == median
 
 
-def test_a_refusal_is_told_if_nobody_has_an_answer(together: Callable[..., QuorumEndpoint]) -> None:
-    made = nodes(7, 7)
-    made[0].answers["eth_estimateGas"] = error(3, "execution reverted", data="0x")
-    made[1].answers["eth_estimateGas"] = ConnectionError()
-    with pytest.raises(Exception, match="execution reverted"):
-        ask(together(*made), "eth_estimateGas")
-
-
-def test_a_transaction_is_handed_to_all_and_the_refusals_of_some_do_no_harm(
+def test_a_quantity_that_fewer_than_the_quorum_know_is_not_known(
     together: Callable[..., QuorumEndpoint],
 ) -> None:
     made = nodes(7, 7, 7)
-    made[0].answers["eth_sendRawTransaction"] = error(-32000, "already known")
-    made[1].answers["eth_sendRawTransaction"] = result("0xabc")
-    made[2].answers["eth_sendRawTransaction"] = ConnectionError()
-    assert ask(together(*made), "eth_sendRawTransaction", "0x00") == "0xabc"
+    for node in made[1:]:
+        node.answers["eth_gasPrice"] = ConnectionError()
+    no_quorum(together(*made), "eth_gasPrice")
+
+
+def test_that_it_would_revert_is_taken_from_a_quorum_only(together: Callable[..., QuorumEndpoint]) -> None:
+    made = nodes(7, 7, 7)
+    made[0].answers["eth_estimateGas"] = error(3, "execution reverted", data="0x")
+    assert ask(together(*made), "eth_estimateGas") == "0x1"
+    made[1].answers["eth_estimateGas"] = error(3, "VM Exception", data="0x")
+    with pytest.raises(Exception, match=r"execution reverted|VM Exception"):
+        ask(together(*made), "eth_estimateGas")
+
+
+RAW = "0x02aabb"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (error(message="already known"), result("0xabc"), ConnectionError()),
+        (error(), error(), ConnectionError()),
+        (ConnectionError(), ConnectionError(), ConnectionError()),
+        (result("0x1"), result("0x2"), result("0x3")),
+    ],
+    ids=["taken by one", "refused by two, and one may have it", "nobody answers", "hashes of their own"],
+)
+def test_a_transaction_is_handed_to_all_and_is_taken_for_sent_unless_all_refuse_it(
+    together: Callable[..., QuorumEndpoint], answers: tuple[Any, ...]
+) -> None:
+    made = nodes(7, 7, 7)
+    for node, answer in zip(made, answers, strict=True):
+        node.answers["eth_sendRawTransaction"] = answer
+    assert ask(together(*made), "eth_sendRawTransaction", RAW) == Web3.to_hex(Web3.keccak(hexstr=RAW))
     assert [node.asked for node in made] == [["eth_sendRawTransaction"]] * 3
+
+
+def test_a_transaction_that_all_refuse_is_refused(together: Callable[..., QuorumEndpoint]) -> None:
+    made = nodes(7, 7)
+    for node in made:
+        node.answers["eth_sendRawTransaction"] = error(message="nonce too low")
+    with pytest.raises(Exception, match="nonce too low"):
+        ask(together(*made), "eth_sendRawTransaction", RAW)
 
 
 # --- receipts --------------------------------------------------------------------------------------------------------

@@ -39,9 +39,11 @@ def exits(path: Path) -> set[str]:
 
 # getpass, in keys/password.py, asks on the terminal itself and without echo; its prompt is our own word and the key's
 # name. The others write no text of anybody's: a broken pipe's stdout is put away, and a dummy tree of the trial kill
-# tells its parent through pipes that stand in the place of its own stdout.
+# tells its parent through pipes that stand in the place of its own stdout. What `resistance/inside` writes is our own
+# text, read by the agent in its container.
 KNOWN = {
     "cli/main.py": {"sys.stdout"},
+    "resistance/inside.py": {"os.write(1, f'{text}\\n'.encode())"},
     "sandbox/probe.py": {"os.write(1, letter)", "os.write(1, b'h')"},
 }
 

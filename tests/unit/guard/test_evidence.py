@@ -132,9 +132,22 @@ def test_endpoints_that_say_the_same_are_no_dissenters_whatever_else_they_have_r
     assert dissenters(seen) == {}
 
 
-@pytest.mark.parametrize("number", [6, 8])
-def test_an_endpoint_a_block_ahead_or_behind_that_says_the_same_is_no_dissenter(number: int) -> None:
-    assert dissenters([*of_all("AB"), make_reading(endpoint="C", block=make_block(number))]) == {}
+def test_an_endpoint_a_block_ahead_that_says_the_same_is_no_dissenter() -> None:
+    ahead = make_reading(endpoint="C", block=make_block(8))
+    assert dissenters([*of_all("AB"), ahead, make_reading(endpoint="C", scope=Scope.PINNED)]) == {}
+
+
+def test_an_endpoint_a_block_behind_that_says_the_same_is_no_dissenter() -> None:
+    behind = make_reading(endpoint="C", block=make_block(6))
+    known = make_reading(endpoint="A", block=make_block(6), scope=Scope.PINNED)
+    assert dissenters([*of_all("AB"), known, behind]) == {}
+
+
+@pytest.mark.parametrize("number", [6, 7, 8])
+def test_an_endpoint_whose_block_nobody_has_and_who_has_not_the_agreed_one_is_on_a_fork(number: int) -> None:
+    forked = make_reading(endpoint="C", block=make_block(number, fork=1))
+    found = dissenters([*of_all("AB"), forked])
+    assert found == {"C": f"has another block {number} than the others know"}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +156,6 @@ def test_an_endpoint_a_block_ahead_or_behind_that_says_the_same_is_no_dissenter(
         (make_reading(State.HALTED, endpoint="C"), "says HALTED in epoch 1 at block 7, where others say RUNNING"),
         (make_reading(endpoint="C", epoch=4), "says RUNNING in epoch 4 at block 7, where others say"),
         (make_reading(fleet=State.PAUSED, endpoint="C"), "RUNNING in epoch 1, fleet PAUSED at block 7"),
-        (make_reading(endpoint="C", block=make_block(fork=1)), "has another block 7"),
         (make_reading(endpoint="C", block=make_block(5, NOW - 61)), "its newest block is 5, not fresh"),
         (make_reading(endpoint="C", read_at=CLOCK.monotonic - 61), "its newest block is 7, not fresh"),
         (make_reading(endpoint="C", refuted=True), "its state proof shows something else than it says"),

@@ -163,7 +163,7 @@ def test_every_halt_that_is_confirmed_on_the_way_is_remembered(
     for seen in told:
         memory = remember(memory, seen, ballots, clock, bounds)
         no_finality = [replace(reading, scope=Scope.LATEST) for reading in seen]
-        for halt in halts(no_finality, bounds):
+        for halt in halts(no_finality, clock, bounds):
             held = remember(memory, no_finality, ballots, clock, bounds).latch
             assert (held.fleet_epoch if halt.fleet else held.agent_epoch) >= halt.epoch
 

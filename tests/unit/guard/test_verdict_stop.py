@@ -112,10 +112,45 @@ def test_the_words_of_one_endpoint_of_two_blocks_are_no_quorum() -> None:
     assert decide_now(seen).decision is Decision.FREEZE
 
 
-def test_a_word_however_old_stops_until_the_same_endpoint_has_a_newer_one() -> None:
-    seen = [*OTHERS_RUN, make_reading(State.HALTED, block=make_block(1, NOW - 10_000), read_at=0.0)]
+def test_a_word_however_old_it_grows_stops_until_the_same_endpoint_has_a_newer_one() -> None:
+    said_at = CLOCK.monotonic - 900
+    seen = [*OTHERS_RUN, make_reading(State.HALTED, block=make_block(1, NOW - 900), read_at=said_at)]
     assert decide_now(seen).decision is Decision.FREEZE
     assert decide_now([*OTHERS_RUN, make_reading()]).decision is Decision.RUN
+
+
+STALE = make_block(5, NOW - 61)
+
+
+@pytest.mark.parametrize(
+    "word", [{"state": State.HALTED}, {"fleet": State.PAUSED}, {"halt_votes": 1}], ids=str
+)
+def test_a_word_that_was_old_when_it_was_said_is_history_where_a_quorum_knows_a_later_block(
+    word: dict[str, Any],
+) -> None:
+    """An endpoint that lags far behind tells of halts that were undone since."""
+    lagging = make_reading(block=STALE, **word)
+    assert decide_now([*OTHERS_RUN, lagging]).decision is Decision.RUN
+    assert decide_now([*OTHERS_RUN[:1], lagging]).decision is not Decision.RUN
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        make_reading(State.HALTED, block=make_block(5, NOW - 60)),
+        make_reading(State.HALTED, block=make_block(7, NOW - 61, fork=1)),
+        make_reading(State.HALTED, block=make_block(9, NOW - 61)),
+    ],
+    ids=["just fresh enough", "as high as the quorum's block", "higher"],
+)
+def test_a_word_that_is_not_surely_history_stops(stop: Reading) -> None:
+    assert decide_now([*OTHERS_RUN, stop]).decision is Decision.FREEZE
+
+
+def test_where_no_quorum_knows_better_an_old_word_stops_and_a_quorum_of_them_halts() -> None:
+    seen = of_all("AB", state=State.HALTED, block=STALE)
+    assert decide_now(seen).decision is Decision.HALT
+    assert decide_now([*seen, make_reading(endpoint="C")]).decision is Decision.HALT
 
 
 @pytest.mark.parametrize("scope", [Scope.PINNED, Scope.FINALIZED])
@@ -171,10 +206,24 @@ def test_a_block_that_the_prover_alone_has_read_several_times_is_known_to_one() 
     assert decide_now(seen).decision is Decision.FREEZE
 
 
-def test_a_block_that_another_read_as_a_former_one_is_known_to_both() -> None:
+def test_a_proof_under_a_former_block_proves_nothing_of_now() -> None:
+    """The block is known to both, but a quorum has gone on since, and the halt may have been undone."""
     other = make_reading(endpoint="B", block=make_block(7), scope=Scope.PINNED)
-    seen = [*of_all("BC", block=make_block(8)), other, make_reading(State.HALTED, proven=True)]
-    assert decide_now(seen).decision is Decision.HALT
+    proof = make_reading(State.HALTED, proven=True)
+    seen = [*of_all("BC", block=make_block(8)), other, proof]
+    assert decide_now(seen).decision is Decision.FREEZE
+    # While they have not agreed on that later block, the proof stands.
+    assert (
+        decide_now([make_reading(endpoint="B", block=make_block(8)), other, proof]).decision is Decision.HALT
+    )
+
+
+@pytest.mark.parametrize(
+    "old", [{"block": make_block(7, NOW - 61)}, {"read_at": CLOCK.monotonic - 61}], ids=str
+)
+def test_a_proof_that_has_grown_old_proves_nothing_of_now(old: dict[str, Any]) -> None:
+    seen = [make_reading(endpoint="B", **old), make_reading(State.HALTED, proven=True, **old)]
+    assert "it takes 2 to know" in decide_now(seen).reason
 
 
 # --- one more that says stop -----------------------------------------------------------------------------------------
@@ -203,8 +252,9 @@ def test_one_more_endpoint_that_says_stop_never_makes_the_verdict_less_grave(
     )
     before, after = (gravity(words, memory, ballots, clock, bounds) for words in (seen, [*seen, stop]))
     assert after >= GRAVITY[Decision.FREEZE]
-    # The one exception is what it is for: a word that completes a quorum ends the doubt.
-    if agreed(seen, clock, bounds) or not agreed([*seen, stop], clock, bounds):
+    # The one exception is what it is for: a word that completes a quorum ends the doubt, and makes history of words.
+    agreed_blocks = [{one.block for one in agreed(words, clock, bounds)} for words in (seen, [*seen, stop])]
+    if agreed_blocks[0] == agreed_blocks[1]:
         assert after >= before
 
 
@@ -301,14 +351,14 @@ def test_a_halt_names_who_says_so_whether_it_is_confirmed_and_its_epoch() -> Non
         make_reading(State.RESUMING, endpoint="B", epoch=5),
         make_reading(fleet=State.RETIRED, endpoint="C", fleet_changes={"epoch": 9}),
     ]
-    agent, fleet = halts(seen, TWO)
+    agent, fleet = halts(seen, CLOCK, TWO)
     assert (agent.fleet, agent.endpoints, agent.confirmed, agent.epoch) == (False, ("A", "B"), True, 4)
     assert (fleet.fleet, fleet.endpoints, fleet.confirmed, fleet.epoch) == (True, ("C",), False, -1)
 
 
 @pytest.mark.parametrize("state", [State.NONE, State.LAPSED])
 def test_a_stop_that_no_signer_decided_has_no_epoch_to_be_latched(state: State) -> None:
-    (halt,) = halts(of_all("AB", state=state, lease_until=NOW - 1_000), TWO)
+    (halt,) = halts(of_all("AB", state=state, lease_until=NOW - 1_000), CLOCK, TWO)
     assert (halt.confirmed, halt.epoch) == (True, -1)
 
 
@@ -322,7 +372,7 @@ def test_one_endpoint_that_names_a_huge_epoch_moves_nobody_beyond_what_a_quorum_
     seen = [
         make_reading(State.HALTED, endpoint=node, epoch=one) for node, one in zip("ABC", epochs, strict=False)
     ]
-    (halt,) = halts(seen, TWO)
+    (halt,) = halts(seen, CLOCK, TWO)
     assert halt.epoch == epoch
 
 
@@ -331,7 +381,7 @@ def test_a_proven_halt_does_not_lower_the_epoch_that_a_quorum_names() -> None:
     proof = make_reading(State.HALTED, endpoint="A", proven=True, epoch=1)
     known = make_reading(endpoint="B", scope=Scope.PINNED)
     later = of_all("BC", state=State.HALTED, epoch=3, block=make_block(9))
-    (halt,) = halts([proof, known, *later], TWO)
+    (halt,) = halts([proof, known, *later], CLOCK, TWO)
     assert halt.epoch == 3
-    (halt,) = halts([proof, known, later[0]], TWO)
+    (halt,) = halts([proof, known, later[0]], CLOCK, TWO)
     assert halt.epoch == 1

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_guard.sandbox.bubblewrap import environment, generated_files, options, unprivileged
-from agent_guard.sandbox.view import ContainerSpec
+from agent_guard.sandbox.bubblewrap import environment, generated_files, limited, options, unprivileged
+from agent_guard.sandbox.view import ContainerSpec, Limits
 
 pytestmark = pytest.mark.unit
 
@@ -84,3 +84,17 @@ def test_user_is_dropped_with_every_capability() -> None:
     assert words[-3:] == ["--", "agent", "--reuid=0"]
     assert {"--reuid=61200", "--regid=61200", "--clear-groups", "--no-new-privs"} <= set(words)
     assert {"--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"} <= set(words)
+
+
+def test_temporary_file_systems_have_a_size_and_what_holds_them_is_read_only() -> None:
+    words = build(ContainerSpec(("x",), WORK, limits=Limits(memory=400)))
+    for path in ("/tmp", "/dev/shm", "/home/agent"):
+        at = words.index(path)
+        assert words[at - 3 : at] == ["--size", "100", "--tmpfs"]
+    assert [words[i + 1] for i, word in enumerate(words) if word == "--remount-ro"] == ["/dev", "/"]
+
+
+def test_command_under_limits_stands_behind_them_and_without_any_alone() -> None:
+    words = limited(["--nproc=7"], ["agent", "--nproc=9"])
+    assert words == ["/usr/bin/prlimit", "--nproc=7", "--", "agent", "--nproc=9"]
+    assert limited([], ["agent"]) == ["agent"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_guard.sandbox.cgroup import find_cgroup2, leaf_name, own_cgroup, remove_stale
+from agent_guard.sandbox.cgroup import Cgroup, find_cgroup2, leaf_name, own_cgroup, remove_stale
 from agent_guard.sandbox.processes import read_process
 
 pytestmark = pytest.mark.unit
@@ -70,3 +70,12 @@ def test_remove_stale_removes_only_empty_leaves_of_dead_guards(tmp_path: Path) -
     assert remove_stale(tmp_path) == [tmp_path / names["held"]]
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {names["living"], names["foreign"], names["held"]}
+
+
+def test_limit_is_written_where_the_controller_is_enabled_and_refused_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "pids.max").write_text("max\n")
+    leaf = Cgroup(tmp_path)
+    assert leaf.limit("pids", 64)
+    assert (tmp_path / "pids.max").read_text() == "64"
+    assert not leaf.limit("memory", 64)
+    assert not (tmp_path / "memory.max").exists()

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent_guard.errors import GuardError
-from agent_guard.sandbox.view import ContainerSpec, agent_uid, check_view, find_program, program_roots
+from agent_guard.sandbox.view import ContainerSpec, Limits, agent_uid, check_view, find_program, program_roots
+from agent_guard.settings import Settings
 
 pytestmark = pytest.mark.unit
 
@@ -137,3 +138,7 @@ def test_agents_users_lie_in_the_range_of_no_account() -> None:
     assert agent_uid(0) == 61184
     assert agent_uid(4336 * 7 + 4335) == 65519
     assert all(61184 <= agent_uid(agent) <= 65519 for agent in (2**256 - 1, 12345, 4336))
+
+
+def test_limits_without_settings_are_the_settings_defaults() -> None:
+    assert Limits() == Limits(Settings().pids_max, Settings().memory_max << 20)

@@ -1,0 +1,54 @@
+"""What each endpoint says of the same agents, at its own newest block: who differs from what a quorum says.
+
+For `status`, where no guard weighs the endpoints. One that is merely a block ahead or behind, and says the same, does
+not differ; one that does not answer does. Trusts no endpoint.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from agent_guard.chain.council import CouncilContract
+from agent_guard.errors import GuardError
+from agent_guard.types import FLEET, AgentState, State
+
+NO_ANSWER = "gave no usable answer"
+
+
+def dissent(
+    members: Sequence[CouncilContract], agreed: Mapping[bytes, AgentState]
+) -> dict[bytes, dict[str, str]]:
+    """For each agent of `agreed` (the fleet's state is among them) the endpoints that differ, and what they say.
+
+    Args:
+        members: the council through each endpoint; all are asked at once.
+        agreed: what a quorum says, by id.
+    """
+    with ThreadPoolExecutor(len(members)) as threads:
+        heard = list(threads.map(lambda member: _ask(member, list(agreed)), members))
+    named = [(member.endpoint.name, said) for member, said in zip(members, heard, strict=True)]
+    return {
+        agent: {name: why for name, said in named if (why := _differs(said, agreed, agent))}
+        for agent in agreed
+    }
+
+
+def _ask(member: CouncilContract, agents: Sequence[bytes]) -> Mapping[bytes, AgentState] | None:
+    try:
+        return member.snapshot(agents, member.endpoint.block())
+    except GuardError:
+        return None
+
+
+def _differs(
+    said: Mapping[bytes, AgentState] | None, agreed: Mapping[bytes, AgentState], agent: bytes
+) -> str:
+    if said is None:
+        return NO_ANSWER
+    if all(_gist(said[one]) == _gist(agreed[one]) for one in (agent, FLEET)):
+        return ""
+    fleet = "" if said[FLEET].state is State.RUNNING else f", fleet {said[FLEET].state.name}"
+    return f"says {said[agent].state.name} in epoch {said[agent].epoch}{fleet}"
+
+
+def _gist(state: AgentState) -> tuple[State, int]:
+    return state.state, state.epoch
