@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from eth_abi.exceptions import DecodingError
 from eth_typing import URI
 from web3 import HTTPProvider, Web3
 from web3.exceptions import ContractLogicError, Web3Exception, Web3RPCError
@@ -144,8 +145,16 @@ class Endpoint:
             raise
         except (requests.RequestException, OSError) as error:
             raise self._unreachable(what, type(error).__name__) from error
-        # What web3 raises when an answer has another shape than it thought.
-        except (Web3Exception, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        # What web3 and its decoder raise when an answer has another shape than they thought.
+        except (
+            Web3Exception,
+            DecodingError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+        ) as error:
             raise self._unreachable(what, f"{type(error).__name__}: {str(error)[:200]}") from error
 
     def _unreachable(self, what: str, why: str) -> GuardError:
