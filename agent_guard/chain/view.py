@@ -26,6 +26,8 @@ PROOF_RETRY_SECONDS = 60.0
 """Until an endpoint that gave no proof is asked for one again."""
 PAUSE_SECONDS = 0.02
 """Between what stops and what takes time."""
+COMPLETE_SECONDS = 1.0
+"""However often a round is asked for, what takes time is done as often as this."""
 SLOTS = 32
 """Agents in one proof; more are proven in turn. Each costs a path of hashes."""
 ANSWERED = 16
@@ -132,6 +134,7 @@ class _Reader:
         self._answered: deque[bytes] = deque(maxlen=ANSWERED)
         self._lock = threading.Lock()  # guards _offered
         self._council: tuple[Council | None, float] = (None, float("-inf"))
+        self._completed_at = float("-inf")
         self._refuted: frozenset[bytes] = frozenset()
         self._next_proof, self._turn = float("-inf"), 0
         # A daemon: a node that never answers must not keep the guard from ending.
@@ -184,22 +187,16 @@ class _Reader:
         self._answered.append(block.hash)
         self._view.hear(sighting)
         self._view.name(block, self._name)
-        if self._council[0] is not None and self._is_called_within(PAUSE_SECONDS):
+        # What only takes time would take it from a kill under way: if the next round is asked for, it waits.
+        recently = time.monotonic() - self._completed_at < COMPLETE_SECONDS
+        if recently and self._poked.wait(PAUSE_SECONDS):
             return
         # From here on nothing that stops anybody waits for it.
         self._view.hear(self._completed(sighting, header))
+        self._completed_at = time.monotonic()
         if self._view.wants_finality:
             with suppress(GuardError):  # what it does not show lifts no latch
                 self._view.hear(self._sight(self._contract.endpoint.block("finalized"), Scope.FINALIZED))
-
-    def _is_called_within(self, seconds: float) -> bool:
-        """Whether the next round is asked for meanwhile. What only takes time would take it from a kill under way."""
-        ends = time.monotonic() + seconds
-        while (left := ends - time.monotonic()) > 0 and not self._poked.is_set():
-            self._wake.clear()
-            if not self._poked.is_set():
-                self._wake.wait(left)
-        return self._poked.is_set()
 
     def _sight(self, block: Block, scope: Scope) -> Sighting:
         states = self._contract.snapshot(self._view.agents, block)

@@ -242,6 +242,19 @@ def test_an_endpoint_without_finalised_blocks_is_heard_all_the_same(
     assert not [word for word in words if isinstance(word, Silence)]
 
 
+def test_what_takes_time_waits_for_the_next_round_if_that_is_asked_for_but_not_for_ever(
+    nodes: Callable[..., tuple[Node, ...]], view_of: Callable[..., ChainView]
+) -> None:
+    """A node that announces block after block must not keep the signer set, the proofs and the finality from us."""
+    (node,) = nodes(1)
+    view = view_of(node)
+    node.named = lambda: (view.poke(), CHAIN[7])[1]  # each round asks for the next one
+    view.wants_finality = True
+    view.start()
+    words = heard(view, lambda words: len(sightings(words, scope=Scope.FINALIZED)) == 2)
+    assert len(sightings(words, scope=Scope.LATEST)) > 4  # most rounds were cut short meanwhile
+
+
 def _raise(error: BaseException) -> Any:
     raise error
 
