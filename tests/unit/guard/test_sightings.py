@@ -83,6 +83,13 @@ def test_a_block_that_is_read_again_and_again_takes_no_other_blocks_place() -> N
     assert of(taken(*words, keep=2).readings(AGENT), Scope.PINNED) == [6, 7]
 
 
+def test_a_block_that_is_read_again_counts_as_kept_anew() -> None:
+    proven, again = sighting(proven=frozenset({AGENT, FLEET})), sighting()
+    others = [sighting(block=make_block(number), scope=Scope.PINNED) for number in (4, 5)]
+    found = taken(proven, again, others[0], proven, again, others[1], keep=2).readings(AGENT)
+    assert of(found, Scope.PINNED) == [7, 5]
+
+
 def test_silence_leaves_the_old_word_which_grows_old() -> None:
     before, after = taken(sighting()), taken(sighting(), Silence("A", "time-out"), Silence("B", "refused"))
     assert after.readings(AGENT) == before.readings(AGENT)
