@@ -145,7 +145,7 @@ class Endpoint:
             raise
         except (requests.RequestException, OSError) as error:
             raise self._unreachable(what, type(error).__name__) from error
-        # What web3 raises when an answer has another shape than it thought.
+        # What web3 and its decoder raise when an answer has another shape than they thought.
         except (
             Web3Exception,
             DecodingError,

@@ -19,9 +19,11 @@ AGENTS_SLOT = 2
 """Where the mapping of agents lies (`contracts/README.md`)."""
 
 _NUMBERS = """difficulty number gasLimit gasUsed timestamp baseFeePerGas blobGasUsed excessBlobGas"""
-_HEADER = """parentHash sha3Uncles miner stateRoot transactionsRoot receiptsRoot logsBloom difficulty number gasLimit
+_FIELDS = """parentHash sha3Uncles miner stateRoot transactionsRoot receiptsRoot logsBloom difficulty number gasLimit
 gasUsed timestamp extraData mixHash nonce baseFeePerGas withdrawalsRoot blobGasUsed excessBlobGas parentBeaconBlockRoot
 requestsHash"""
+HEADER = tuple(_FIELDS.split())
+"""The fields that a block's hash covers, as JSON names them and in the order in which they are hashed."""
 _NOT_HASHED = "hash size totalDifficulty transactions uncles withdrawals"
 _MOST_NODES, _MOST_BYTES = 64, 4096  # a path has at most 64 nibbles, a node 17 short items
 
@@ -67,40 +69,36 @@ def prove(
         return [int.from_bytes(rlp.decode(word), "big") if word else 0 for word in words]
     except (NoProof, ProofError):
         raise
-    # trie and rlp raise all sorts of things for bytes of another shape than they thought. Whatever it is, the node that
-    # sent them has shown nothing, and its word starts no agent.
+    # trie and rlp raise all sorts of things for bytes of another shape, or deeper, than they thought. Whatever it is,
+    # the node that sent them has shown nothing.
     except Exception as error:
-        raise ProofError(f"{type(error).__name__}: {error}"[:200]) from error
+        raise ProofError(f"senseless: {type(error).__name__}: {error}"[:200]) from error
 
 
 def shows(word: int, state: AgentState, at: int) -> bool:
-    """Whether an agent's first slot holds what a snapshot said of it at `at`, the block's time in unix seconds.
+    """Whether an agent's first slot holds what a snapshot said of it at a block of that time (unix seconds).
 
-    As the contract reads it: PAUSED and LAPSED from RUNNING and the clock. Only that HALTED stands for a RESUMING under
-    another signer set can't be told from the slot alone.
+    As the contract reads it (`CouncilState._stateOf`): PAUSED and LAPSED are RUNNING at a later second. HALTED may be
+    a RESUMING that another signer set has voided, which this slot does not tell.
     """
     stored, epoch, paused_until, lease_until = (word >> shift & mask for shift, mask in _LAYOUT)
-    read = stored
-    if stored == State.RUNNING:
-        lapsed, paused = lease_until != 0 and at >= lease_until, at < paused_until
-        read = State.LAPSED if lapsed else State.PAUSED if paused else State.RUNNING
+    runs = stored == State.RUNNING
+    lapsed, paused = runs and 0 < lease_until <= at, runs and at < paused_until
+    said = State.LAPSED if lapsed else State.PAUSED if paused else stored
     voided = state.state is State.HALTED and stored == State.RESUMING
-    runs = stored != State.RUNNING or paused_until == state.paused_until
-    return (
-        (read == state.state or voided) and (epoch, lease_until) == (state.epoch, state.lease_until) and runs
-    )
+    same = (epoch, lease_until) == (state.epoch, state.lease_until)
+    return same and (state.state == said or voided) and (not runs or paused_until == state.paused_until)
 
 
 _LAYOUT = ((0, 0xFF), (8, (1 << 40) - 1), (48, (1 << 40) - 1), (88, (1 << 40) - 1))
 
 
 def _state_root(header: Mapping[str, Any], block_hash: bytes) -> bytes:
-    fields = _HEADER.split()
-    present = [name for name in fields if name in header]
+    present = [name for name in HEADER if name in header]
     encoded = rlp.encode([_field(name, header[name]) for name in present])
-    if keccak(encoded) == block_hash and present == fields[: len(present)]:
+    if keccak(encoded) == block_hash and present == list(HEADER[: len(present)]):
         return bytes.fromhex(header["stateRoot"][2:])
-    if header.keys() - {*fields, *_NOT_HASHED.split()}:
+    if header.keys() - {*HEADER, *_NOT_HASHED.split()}:
         raise NoProof("the header has fields that are unknown here")
     raise ProofError("the header does not hash to the block's hash")
 

@@ -3,8 +3,7 @@
 For the commands of signers, operators and auditors; the guard's own watching weighs each endpoint's word by itself
 (`chain/view.py`). Guarantees: no answer about the chain's state rests on fewer than `quorum` endpoints; what they name
 as newest is a block whose hash so many of them know. What only concerns our own transaction (its nonce, gas and fee) is
-the median of what they say, and a transaction is handed to all. A slow one is not waited for once enough agree, and
-none for longer than its time limit.
+the median of what they say, and a transaction is handed to all. A slow one is not waited for once enough agree.
 """
 
 import json
@@ -12,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
+from contextlib import suppress
 from typing import Any
 
 from web3 import Web3
@@ -19,6 +19,7 @@ from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from agent_guard.chain.endpoint import Endpoint
+from agent_guard.chain.proof import HEADER
 from agent_guard.errors import GuardError
 
 _QUANTITIES = frozenset(
@@ -26,8 +27,7 @@ _QUANTITIES = frozenset(
 )
 """What an answer decides about nothing but our own transaction. The median: one node can't make us pay too much."""
 _BY_TAG = frozenset(("latest", "finalized"))
-_OF_A_BLOCK = ("number", "hash", "parentHash", "timestamp", "stateRoot", "baseFeePerGas")
-"""What is compared of a newest block: whoever knows its hash may still lie about the rest."""
+_BLOCKS = frozenset(("eth_getBlockByHash", "eth_getBlockByNumber"))
 OWED = 16
 """Answers that an endpoint may owe; until it gives one it is asked nothing more."""
 
@@ -89,7 +89,7 @@ class _QuorumProvider(JSONBaseProvider):
         said: dict[str, str] = {}
         votes: Counter[str] = Counter()
         for name, answer in self._answers(method, params):
-            said[name] = word = _word(answer)
+            said[name] = word = _word(method, answer)
             votes[word] += 1
             if votes[word] >= self._quorum:
                 return answer
@@ -104,22 +104,17 @@ class _QuorumProvider(JSONBaseProvider):
         heads: dict[str, tuple[int, str]] = {}
         votes: Counter[str] = Counter()
         for name, answer in self._answers(method, params):
-            if not isinstance(block := answer.get("result"), dict):
-                continue
-            try:
-                heads[name] = int(str(block.get("number")), 16), str(block.get("hash"))
-            except ValueError:
-                continue
-            word = json.dumps([block.get(field) for field in _OF_A_BLOCK], default=str)
-            votes[word] += 1
-            if votes[word] >= self._quorum:
-                return answer
-        for number, _ in sorted(set(heads.values()), reverse=True):
+            with suppress(ValueError, TypeError, LookupError):  # who answers nonsense is at no block
+                heads[name] = int(answer["result"]["number"], 16), str(answer["result"]["hash"])
+                votes[word := _word(method, answer)] += 1
+                if votes[word] >= self._quorum:
+                    return answer
+        for number in sorted({number for number, _ in heads.values()}, reverse=True):
             if sum(number <= height for height, _ in heads.values()) >= self._quorum:
-                try:
-                    return self._same(method, [hex(number), *params[1:]])
-                except GuardError:
-                    continue
+                with suppress(GuardError):
+                    answer = self._same(method, [hex(number), *params[1:]])
+                    if answer.get("result") is not None:
+                        return answer
         return self._none(
             method, {name: f"block {number} {block}" for name, (number, block) in heads.items()}
         )
@@ -172,10 +167,16 @@ def _plain(answer: object) -> RPCResponse | None:
     return {"jsonrpc": "2.0", "id": 0, "result": answer["result"]} if "result" in answer else None
 
 
-def _word(answer: RPCResponse) -> str:
-    """What is compared: the result, or the error without the words in which it is put."""
+def _word(method: str, answer: RPCResponse) -> str:
+    """What is compared: the result, or the error without the words in which it is put.
+
+    Of a block, what its hash covers; the rest (its size, say) nodes give or leave out as they please.
+    """
     if "result" in answer:
-        return json.dumps(answer["result"], sort_keys=True, default=str)
+        result: Any = answer["result"]
+        if method in _BLOCKS and isinstance(result, dict):
+            result = {name: result.get(name) for name in ("hash", *HEADER)}
+        return json.dumps(result, sort_keys=True, default=str)
     error = answer.get("error")
     named = {key: error.get(key) for key in ("code", "data")} if isinstance(error, dict) else {}
     return json.dumps({"error": named}, sort_keys=True, default=str)

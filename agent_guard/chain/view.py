@@ -26,10 +26,12 @@ PROOF_RETRY_SECONDS = 60.0
 """Until an endpoint that gave no proof is asked for one again."""
 PAUSE_SECONDS = 0.02
 """Between what stops and what takes time."""
+COMPLETE_SECONDS = 1.0
+"""However often a round is asked for, what takes time is done as often as this."""
 SLOTS = 32
 """Agents in one proof; more are proven in turn. Each costs a path of hashes."""
-OFFERS = 16
-"""Blocks of others that are kept for an endpoint to read."""
+ANSWERED = 16
+"""Blocks that an endpoint has read and need not read again because another names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class ChainView:
         """Has the other endpoints say what they know of a block, so that a quorum can agree on it."""
         for endpoint, reader in self._readers.items():
             if endpoint != by:
-                reader.offer(block)
+                reader.offer(block, by)
 
 
 class _Reader:
@@ -128,10 +130,11 @@ class _Reader:
         self._wake, self._poked, self._stopping = (threading.Event() for _ in range(3))
         self._settled = False
         self._latest: Block | None = None
-        self._offered: dict[bytes, Block] = {}  # blocks that others named, to be read here
-        self._answered: deque[bytes] = deque(maxlen=OFFERS)
+        self._offered: dict[str, Block] = {}  # what each other endpoint named last, to be read here
+        self._answered: deque[bytes] = deque(maxlen=ANSWERED)
         self._lock = threading.Lock()  # guards _offered
         self._council: tuple[Council | None, float] = (None, float("-inf"))
+        self._completed_at = float("-inf")
         self._refuted: frozenset[bytes] = frozenset()
         self._next_proof, self._turn = float("-inf"), 0
         # A daemon: a node that never answers must not keep the guard from ending.
@@ -152,10 +155,9 @@ class _Reader:
         self._poked.set()
         self._wake.set()
 
-    def offer(self, block: Block) -> None:
+    def offer(self, block: Block, by: str) -> None:
         with self._lock:
-            if len(self._offered) < OFFERS:
-                self._offered[block.hash] = block
+            self._offered[by] = block
         self._wake.set()
 
     def _run(self) -> None:
@@ -168,7 +170,7 @@ class _Reader:
                     self._poked.clear()
                     next_round = time.monotonic() + poll
                     self._round()
-                self._read_offers()
+                self._read_offers(next_round)
             except GuardError as error:
                 self._view.hear(Silence(self._name, error.message))
             except BaseException as error:  # noqa: BLE001 - raised in the guard's thread, which halts
@@ -185,22 +187,16 @@ class _Reader:
         self._answered.append(block.hash)
         self._view.hear(sighting)
         self._view.name(block, self._name)
-        if self._council[0] is not None and self._is_called_within(PAUSE_SECONDS):
+        # What only takes time would take it from a kill under way: if the next round is asked for, it waits.
+        recently = time.monotonic() - self._completed_at < COMPLETE_SECONDS
+        if recently and self._poked.wait(PAUSE_SECONDS):
             return
         # From here on nothing that stops anybody waits for it.
         self._view.hear(self._completed(sighting, header))
+        self._completed_at = time.monotonic()
         if self._view.wants_finality:
             with suppress(GuardError):  # what it does not show lifts no latch
                 self._view.hear(self._sight(self._contract.endpoint.block("finalized"), Scope.FINALIZED))
-
-    def _is_called_within(self, seconds: float) -> bool:
-        """Whether the next round is asked for meanwhile. What only takes time would take it from a kill under way."""
-        ends = time.monotonic() + seconds
-        while (left := ends - time.monotonic()) > 0 and not self._poked.is_set():
-            self._wake.clear()
-            if not self._poked.is_set():
-                self._wake.wait(left)
-        return self._poked.is_set()
 
     def _sight(self, block: Block, scope: Scope) -> Sighting:
         states = self._contract.snapshot(self._view.agents, block)
@@ -236,10 +232,11 @@ class _Reader:
         except ProofError:
             self._refuted |= frozenset(agents)
             return frozenset()
+        time_of = sighting.block.timestamp  # of the header that `prove` has hashed
         shown = {
             agent
             for agent, word in zip(agents, words, strict=True)
-            if shows(word, sighting.states[agent], sighting.block.timestamp)
+            if shows(word, sighting.states[agent], time_of)
         }
         self._refuted = self._refuted - shown | (set(agents) - shown)
         return frozenset(shown)
@@ -251,17 +248,34 @@ class _Reader:
         start, self._turn = self._turn, (self._turn + SLOTS - 1) % len(others)
         return (fleet, *(others + others)[start : start + SLOTS - 1])
 
-    def _read_offers(self) -> None:
-        """Reads what others named, in this endpoint's own words; it may not know it, or not yet."""
-        with self._lock:
-            offered, self._offered = self._offered, {}
-        for block in offered.values():
-            if block.hash in self._answered or self._latest is None or block.number > self._latest.number:
-                continue
-            with suppress(GuardError):  # no word on this block
-                own, header = self._contract.endpoint.header(block.hash)
-                sighting = self._sight(own, Scope.PINNED)
-                self._answered.append(own.hash)
-                if self._view.pace.prove == "all":
-                    sighting = replace(sighting, proven=self._prove(sighting, header), refuted=self._refuted)
-                self._view.hear(sighting)
+    def _read_offers(self, next_round: float) -> None:
+        """Reads what others named, in this endpoint's own words; one at least, then until a round is due.
+
+        So whoever names block after block delays this endpoint's newest word by no more than one of them.
+        """
+        while self._offered:
+            with self._lock:
+                by, block = next(iter(self._offered.items()))
+            try:
+                asked = self._read_offer(block)
+            finally:
+                with self._lock:
+                    if self._offered[by] == block:
+                        del self._offered[by]
+                    else:  # it named another meanwhile: that waits for its turn
+                        self._offered[by] = self._offered.pop(by)
+            if asked and (self._poked.is_set() or self._stopping.is_set() or time.monotonic() >= next_round):
+                return
+
+    def _read_offer(self, block: Block) -> bool:
+        """Whether the endpoint had to be asked; it may not know the block, or not yet."""
+        if block.hash in self._answered or self._latest is None or block.number > self._latest.number:
+            return False
+        with suppress(GuardError):  # no word on this block
+            own, header = self._contract.endpoint.header(block.hash)
+            sighting = self._sight(own, Scope.PINNED)
+            self._answered.append(own.hash)
+            if self._view.pace.prove == "all":
+                sighting = replace(sighting, proven=self._prove(sighting, header), refuted=self._refuted)
+            self._view.hear(sighting)
+        return True

@@ -51,7 +51,8 @@ class BallotBox:
         with self._lock:
             key = signed.ballot.agent, signed.ballot.signer
             held = self._held.get(key)
-            if held is not None and held.signed.ballot.epoch == signed.ballot.epoch:
+            # One that is void by now (expired, of another set or epoch) keeps out no new one.
+            if held is not None and council and state and _void(held.signed, council, state, now) is None:
                 return "this signer's ballot is here already"
             self._held[key] = Held(signed, now)
             return None
@@ -71,7 +72,8 @@ class BallotBox:
         """The ballots that count for this agent, or for the fleet; oldest first."""
         with self._lock:
             held = [one for (agent, _), one in self._held.items() if agent == state.agent]
-        return [one for one in held if _void(one.signed, council, state, now) is None]
+        standing = [one for one in held if _void(one.signed, council, state, now) is None]
+        return sorted(standing, key=lambda one: one.at)
 
     def _refusal(
         self,

@@ -21,6 +21,7 @@ OF_THE_FLEET = "the whole fleet is "
 _LAPSED = "lapsed: nobody renewed the lease within its grace"
 # What is latched, and how far the epoch of the halt lies behind the state's own: a resume that waits has raised it.
 _LATCHED = {State.HALTED: 0, State.RETIRED: 0, State.RESUMING: 1}
+_MOST_SIGNERS = 64  # of any council: more votes are a lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,24 +177,27 @@ def _halt(
     clock: Clock,
     limits: Limits,
 ) -> Halt:
-    proof = next((state for reading, state in killing if _is_proof(reading, readings, clock, limits)), None)
-    epochs: dict[str, int] = {}
-    for reading, state in killing:
-        if state.state in _LATCHED:
-            epochs[reading.endpoint] = max(epochs.get(reading.endpoint, -1), _epoch(state))
+    proofs = [state for reading, state in killing if _is_proof(reading, readings, clock, limits)]
+    epochs = [(reading.endpoint, epoch) for reading, state in killing if (epoch := _epoch(state)) >= 0]
     endpoints = tuple(dict.fromkeys(reading.endpoint for reading, _ in killing))
-    epoch = -1
-    if proof is not None and proof.state in _LATCHED:
-        epoch = _epoch(proof)
-    elif len(epochs) >= needed(limits):  # one that names too high an epoch can't hold the agent for ever
-        epoch = sorted(epochs.values(), reverse=True)[needed(limits) - 1]
-    said = killing[0][1] if proof is None else proof
+    epoch = max([vouched_epoch(epochs, limits), *map(_epoch, proofs)])
+    said = proofs[0] if proofs else killing[0][1]
     reason = (OF_THE_FLEET if fleet else "") + _KILLS.get(said.state, _LAPSED)
-    return Halt(fleet, reason, endpoints, proof is not None or len(endpoints) >= needed(limits), epoch)
+    return Halt(fleet, reason, endpoints, bool(proofs) or len(endpoints) >= needed(limits), epoch)
 
 
 def _epoch(state: AgentState) -> int:
-    return state.epoch - _LATCHED[state.state]
+    """The epoch of the halt that the state tells of, -1 if none is to be latched."""
+    return state.epoch - _LATCHED[state.state] if state.state in _LATCHED else -1
+
+
+def vouched_epoch(named: Iterable[tuple[str, int]], limits: Limits) -> int:
+    """The highest epoch that a quorum of endpoints reaches, so that none alone makes it too high; -1 without one."""
+    highest: dict[str, int] = {}
+    for endpoint, epoch in named:
+        highest[endpoint] = max(epoch, highest.get(endpoint, epoch))
+    ranked = sorted(highest.values(), reverse=True)
+    return ranked[needed(limits) - 1] if len(ranked) >= needed(limits) else -1
 
 
 def _kills(state: AgentState, block: Block, limits: Limits) -> bool:
@@ -236,9 +240,17 @@ def lapses(said: Iterable[Reading], limits: Limits) -> Iterator[AgentState]:
 
 
 def open_halt_votes(said: Iterable[Reading], ballots: BallotCount) -> int:
-    """Most halt votes that any of `words` reports, or that were handed to the guard, for the agent or the fleet."""
-    reported = [max(reading.agent.halt_votes, reading.fleet.halt_votes) for reading in said]
-    return max([ballots.most, *reported])
+    """Most halt votes that any of `words` reports, or that were handed to the guard, for the agent or the fleet.
+
+    Votes that have halted are reported on, but open no more: they would undo the grace that a halt may have.
+    """
+    reported = [
+        state.halt_votes
+        for reading in said
+        for state in (reading.agent, reading.fleet)
+        if state.state not in _KILLS
+    ]
+    return min(max([ballots.most, *reported]), _MOST_SIGNERS)
 
 
 def dissent(

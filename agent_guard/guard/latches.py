@@ -40,7 +40,10 @@ class Latches:
             kept = json.loads(path.read_text())
             if kept["council"] != self._council:
                 return Latch()
-            return Latch(_epoch(kept, "agent_epoch"), _epoch(kept, "fleet_epoch"), str(kept["reason"]))
+            latch = Latch(_epoch(kept, "agent_epoch"), _epoch(kept, "fleet_epoch"), str(kept["reason"]))
+            if not latch.holds:  # no such file was ever written
+                raise ValueError("it keeps no epoch")
+            return latch
         except FileNotFoundError:
             return Latch()
         except (OSError, ValueError, LookupError, TypeError) as error:
@@ -98,8 +101,8 @@ class Latches:
 
 
 def _epoch(kept: Mapping[str, Any], name: str) -> int:
-    if type(kept[name]) is not int:
-        raise TypeError(f"{name} is no integer")
+    if type(kept[name]) is not int or kept[name] < -1:
+        raise TypeError(f"{name} is no epoch")
     return int(kept[name])
 
 

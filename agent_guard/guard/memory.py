@@ -17,6 +17,7 @@ from agent_guard.guard.evidence import (
     needed,
     open_halt_votes,
     pauses,
+    vouched_epoch,
     words,
 )
 from agent_guard.types import Scope, State
@@ -80,9 +81,9 @@ def remember(
     latch = memory.latch
     for halt in said:
         latch = _raised(latch, halt.fleet, halt.epoch, halt.reason)
-    if ballots.decides:
-        fleet = ballots.fleet >= ballots.needed
-        latch = _raised(latch, fleet, ballots.epochs[fleet], BY_BALLOTS)
+    for fleet, count in ((False, ballots.agent), (True, ballots.fleet)):
+        if 0 < ballots.needed <= count:
+            latch = _raised(latch, fleet, ballots.epochs[fleet], BY_BALLOTS)
     latch = _released(latch, readings, limits)
     return replace(
         memory,
@@ -141,8 +142,8 @@ def _vote_freeze(
     said = words(readings, clock, limits)
     votes = open_halt_votes(said, ballots)
     epochs = (
-        max((reading.agent.epoch for reading in said), default=0),
-        max((reading.fleet.epoch for reading in said), default=0),
+        vouched_epoch(((reading.endpoint, reading.agent.epoch) for reading in said), limits),
+        vouched_epoch(((reading.endpoint, reading.fleet.epoch) for reading in said), limits),
     )
     if past is None or past.epochs < epochs:
         past = VoteFreeze(epochs, 0, clock.monotonic)

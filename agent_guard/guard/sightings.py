@@ -1,7 +1,8 @@
 """The words of all endpoints as the guard holds them: the newest of each, some earlier ones, the newest finalised."""
 
 import logging
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Container
 from dataclasses import replace
 
 from agent_guard.guard.evidence import Clock, Limits, Reading, agreed, needed
@@ -22,7 +23,7 @@ class Sightings:
     def __init__(self, keep: int) -> None:
         self._latest: dict[str, Sighting] = {}
         self._final: dict[str, Sighting] = {}
-        self._past: dict[str, deque[Sighting]] = {}
+        self._past: dict[str, dict[bytes, Sighting]] = {}  # by the block's hash, oldest first
         self._keep = keep
 
     def take(self, word: Word) -> None:
@@ -35,19 +36,26 @@ class Sightings:
             self._remember(word)
         else:
             before = self._latest.get(word.endpoint)
-            if before is not None and before.block.hash != word.block.hash:
+            # A block that is read again is not proven again at once: what was proven of it stays so.
+            if before is not None and (before.block.hash != word.block.hash or before.proven):
                 self._remember(replace(before, scope=Scope.PINNED))
             self._latest = {**self._latest, word.endpoint: word}
 
     def _remember(self, sighting: Sighting) -> None:
-        past = self._past.get(sighting.endpoint, deque[Sighting](maxlen=self._keep))
-        self._past = {**self._past, sighting.endpoint: deque([*past, sighting], maxlen=self._keep)}
+        past = dict(self._past.get(sighting.endpoint, {}))
+        past.pop(sighting.block.hash, None)
+        past[sighting.block.hash] = sighting
+        while len(past) > self._keep:
+            del past[next(iter(past))]
+        self._past = {**self._past, sighting.endpoint: past}
 
     def readings(self, agent: bytes) -> list[Reading]:
-        """All that is kept, of one agent (its id)."""
+        """All that is kept, of one agent (its id). Of an endpoint that its last proof refuted nothing is sound."""
         sightings = [*self._latest.values(), *self._final.values()]
-        sightings += [sighting for past in self._past.values() for sighting in past]
-        return [_reading(sighting, agent) for sighting in sightings]
+        sightings += [sighting for past in self._past.values() for sighting in past.values()]
+        both = {agent, FLEET}
+        refuted = {sighting.endpoint for sighting in self._latest.values() if both & sighting.refuted}
+        return [_reading(sighting, agent, refuted) for sighting in sightings]
 
     def council(self, limits: Limits) -> Council | None:
         """The signer set that enough endpoints reported last."""
@@ -61,7 +69,7 @@ class Sightings:
         return max(group, key=lambda reading: reading.block.number).fleet if group else None
 
 
-def _reading(sighting: Sighting, agent: bytes) -> Reading:
+def _reading(sighting: Sighting, agent: bytes, refuted: Container[str]) -> Reading:
     both = {agent, FLEET}
     return Reading(
         endpoint=sighting.endpoint,
@@ -71,5 +79,5 @@ def _reading(sighting: Sighting, agent: bytes) -> Reading:
         read_at=sighting.read_at,
         scope=sighting.scope,
         proven=both <= sighting.proven,
-        refuted=bool(both & sighting.refuted),
+        refuted=sighting.endpoint in refuted or bool(both & sighting.refuted),
     )

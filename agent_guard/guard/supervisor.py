@@ -127,8 +127,8 @@ class Supervisor:
 
     def _announce(self, standing: Standing) -> None:
         """Tells the agent once, by SIGTERM, that it is to save its work; frozen it could not."""
+        self._thaw(standing)
         if not self._announced:
-            self._thaw(standing)
             self._container.terminate()
             self._announced = True
             at = _milliseconds(time.time_ns())

@@ -86,10 +86,14 @@ class Watcher:
         self._box, self._keep, self._clock, self._beat = box, keeping.keep, clock, beat
         self._apply: dict[str, Callable[[Standing], None]] = {}
         self._still: dict[str, Callable[[], None]] = {}
-        self._sightings = Sightings(keep=PAST if len(view.endpoints) > 1 else 0)
+        # One endpoint agrees with itself; but while its newest block is not proven yet, the former one is.
+        several = len(view.endpoints) > 1 or limits.require_proof
+        self._sightings = Sightings(keep=PAST if several else 0)
         self._memories = {name: Memory(latch=keeping.loaded.get(name, Latch())) for name in agents}
+        self._kept = {name: memory.latch for name, memory in self._memories.items()}
         self._asked: dict[str, str] = {}  # by any thread; the watching one takes it from here
         self._standings = {name: _unwatched(name) for name in agents}
+        self._publishing = threading.Lock()  # no condemnation is lost to a look that ends in the same moment
         self._looked_at = clock().monotonic
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
@@ -102,7 +106,7 @@ class Watcher:
         A standing does not outlive the watching: when this thread hangs, what it said becomes FREEZE, and then HALT.
         """
         said = self._standings[agent]
-        return said if said.verdict.decision is Decision.HALT else self._overdue(said) or said
+        return said if _is_in_force(said.verdict) else self._overdue(said) or said
 
     def overdue(self, agent: str) -> Standing | None:
         """The standing that a hung watcher leaves behind, None while it looks as it should. For a second thread."""
@@ -208,20 +212,21 @@ class Watcher:
         for word in self._view.read(timeout):
             self._sightings.take(word)
         clock = self._clock()
-        before = {name: memory.latch for name, memory in self._memories.items()}
         council = self.council()
-        ran = [name for name in self._still if _runs(self._standings[name])]
+        # Taken at once: agents come and go on another thread.
+        ran = [(name, still) for name, still in list(self._still.items()) if _runs(self._standings[name])]
         self._publish([self._judge(name, council, clock) for name in self._agents])
-        for name in ran:
+        for name, still in ran:
             if not _runs(self._standings[name]):
-                self._still[name]()
+                still()
         for name, apply in list(self._apply.items()):
             apply(self._standings[name])
         self._looked_at = clock.monotonic
         # Only now what can wait.
-        for name, latch in before.items():
-            if self._memories[name].latch != latch:
-                self._keep(name, self._memories[name].latch)
+        for name, memory in self._memories.items():
+            if memory.latch != self._kept[name]:
+                self._keep(name, memory.latch)
+                self._kept[name] = memory.latch
         self._view.wants_finality = any(memory.latch.holds for memory in self._memories.values())
         self._beat()
 
@@ -265,11 +270,11 @@ class Watcher:
 
         Who was condemned under guard stays so, as for the supervisor: its kill may have failed and be tried again.
         """
-        for standing in standings:
-            before = self._standings[standing.agent].verdict
-            condemned = before.decision is Decision.HALT and not before.stopping
-            kept = standing.agent in self._apply and condemned
-            self._standings[standing.agent] = replace(standing, verdict=before) if kept else standing
+        with self._publishing:
+            for standing in standings:
+                before = self._standings[standing.agent].verdict
+                kept = standing.agent in self._apply and _is_in_force(before)
+                self._standings[standing.agent] = replace(standing, verdict=before) if kept else standing
 
     def _halt_all(self, error: Exception) -> None:
         verdict = Verdict(Decision.HALT, f"the guard failed: {type(error).__name__}: {error}")
@@ -286,6 +291,11 @@ class Watcher:
         except Exception as error:  # noqa: BLE001 - one agent's failing kill must not keep the others alive
             return error
         return None
+
+
+def _is_in_force(verdict: Verdict) -> bool:
+    """Whether it kills now."""
+    return verdict.decision is Decision.HALT and not verdict.stopping
 
 
 def _runs(standing: Standing) -> bool:

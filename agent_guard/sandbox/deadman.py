@@ -113,7 +113,10 @@ class Deadman:
         Raises:
             GuardError: AG409 if there is none to be had: then nothing would end the agents if the guard hung.
         """
-        with self._lock:
+        # Who hands a container over was heard just now, and may wait for an answer: the watching waits for nobody.
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
             try:
                 with suppress(BlockingIOError):  # it stands still; its channel is full
                     self._channel.send(b".", socket.MSG_DONTWAIT)
@@ -123,6 +126,8 @@ class Deadman:
                 self._struck |= self._channel.recv(64, socket.MSG_DONTWAIT) == _STRUCK
             struck, self._struck = self._struck, False
             return struck
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Ends it. What it still held is struck."""

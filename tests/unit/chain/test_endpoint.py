@@ -1,9 +1,13 @@
 """What a senseless or lying node can answer, handed to web3 without a socket: always AG201, never something else."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import requests
+from hypothesis import example, given
+from hypothesis import strategies as st
 from web3.exceptions import ContractLogicError
 from web3.providers.base import BaseProvider
 
@@ -152,6 +156,26 @@ def test_a_snapshot_that_does_not_answer_what_was_asked_is_no_word(answer: dict[
     with pytest.raises(GuardError) as caught:
         council(answer, "eth_call").snapshot([FLEET], BLOCK)
     assert_no_word(caught)
+
+
+words = st.sampled_from((0, 1, 32, 64, 2**255, 2**256 - 1)) | st.integers(0, 2**256 - 1)
+answers = st.lists(words, max_size=30).map(lambda some: b"".join(word.to_bytes(32, "big") for word in some))
+
+
+@given(st.binary(max_size=600) | answers)
+@example(bytes(64))
+@example(bytes(31) + b"\x20" + bytes(31) + b"\x01" + bytes(16 * 32))
+def test_whatever_bytes_a_node_answers_with_they_are_read_or_are_no_word(data: bytes) -> None:
+    """What is raised otherwise halts every agent: one node alone must not be able to do that."""
+    node = council(result("0x" + data.hex()), "eth_call")
+    reads: list[Callable[[], object]] = [
+        lambda: node.snapshot([FLEET], BLOCK),
+        lambda: node.council(BLOCK),
+        lambda: node.head(node.address, BLOCK),
+    ]
+    for read in reads:
+        with suppress(GuardError):
+            read()
 
 
 def test_a_revert_of_a_view_is_another_contract() -> None:

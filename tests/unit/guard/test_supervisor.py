@@ -11,7 +11,15 @@ from typing import cast
 import pytest
 
 from agent_guard.errors import GuardError
-from agent_guard.guard.supervisor import DeathReceipt, Frozen, Occurrence, Supervisor, Thawed, Trouble
+from agent_guard.guard.supervisor import (
+    DeathReceipt,
+    Frozen,
+    Occurrence,
+    Stopping,
+    Supervisor,
+    Thawed,
+    Trouble,
+)
 from agent_guard.sandbox.container import Container, Death
 from agent_guard.sandbox.mode import Mode
 from agent_guard.types import AgentState, Block, Decision, Head, Standing, State, Verdict
@@ -30,6 +38,7 @@ class FakeContainer:
 
     failing_freezes: int = 0
     failing_kills: int = 0
+    failing_terms: int = 0
     skip_freeze: bool = False
     exit_code: int | None = None
     frozen: bool = False
@@ -47,6 +56,13 @@ class FakeContainer:
     def thaw(self) -> None:
         self.calls.append("thaw")
         self.frozen = False
+
+    def terminate(self) -> None:
+        self.calls.append("terminate")
+        assert not self.frozen, "who stands still can save nothing"
+        if self.failing_terms:
+            self.failing_terms -= 1
+            raise GuardError("AG408", "it can't be told.", "Halt it.")
 
     def kill(self) -> Death:
         self.calls.append("kill")
@@ -78,11 +94,15 @@ def supervisor(container: FakeContainer, told: list[Occurrence]) -> Supervisor:
     return Supervisor(cast(Container, container), told.append)
 
 
-def standing(decision: Decision, reason: str = "because", epoch: bool = True) -> Standing:
-    return Standing("alice", Verdict(decision, reason), BLOCK if epoch else None, STATE if epoch else None)
+def standing(
+    decision: Decision, reason: str = "because", epoch: bool = True, stopping: bool = False
+) -> Standing:
+    verdict = Verdict(decision, reason, stopping)
+    return Standing("alice", verdict, BLOCK if epoch else None, STATE if epoch else None)
 
 
 RUN, FREEZE, HALT = (standing(decision) for decision in (Decision.RUN, Decision.FREEZE, Decision.HALT))
+PAUSING, HALTING = (standing(one, "planned", stopping=True) for one in (Decision.FREEZE, Decision.HALT))
 
 
 def now() -> int:
@@ -246,3 +266,111 @@ def test_verdicts_from_two_threads_are_carried_out_one_at_a_time(
         thread.join()
     supervisor.settle()
     assert container.calls == ["kill"]
+
+
+def test_the_receipt_counts_from_when_the_halt_was_handed_over_and_not_from_when_the_kill_began(
+    supervisor: Supervisor,
+) -> None:
+    seen_at = time.time_ns() - 500_000_000
+    supervisor.apply(HALT, seen_at)
+    supervisor.apply(HALT)
+    assert supervisor.receipt is not None
+    assert supervisor.receipt.seen_at == seen_at // 1_000_000
+    assert supervisor.receipt.dead_at - supervisor.receipt.seen_at >= 500
+
+
+# --- planned stops ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("planned", [PAUSING, HALTING], ids=["a pause", "a halt"])
+def test_a_planned_stop_is_told_once_by_sigterm_and_the_agent_goes_on_meanwhile(
+    supervisor: Supervisor, container: FakeContainer, told: list[Occurrence], planned: Standing
+) -> None:
+    before = now()
+    for _ in range(3):
+        supervisor.apply(planned)
+    assert container.calls == ["terminate"]
+    (stopping,) = told
+    assert isinstance(stopping, Stopping)
+    assert (stopping.reason, stopping.block) == ("planned", BLOCK)
+    assert before <= stopping.at <= now()
+    assert supervisor.receipt is None
+
+
+def test_a_frozen_agent_is_thawed_before_it_is_told(
+    supervisor: Supervisor, container: FakeContainer, told: list[Occurrence]
+) -> None:
+    supervisor.apply(FREEZE)
+    supervisor.apply(HALTING)
+    assert container.calls == ["freeze", "thaw", "terminate"]
+    assert [type(event) for event in told] == [Frozen, Thawed, Stopping]
+
+
+def test_a_pause_freezes_when_its_grace_is_over_and_a_halt_kills(
+    supervisor: Supervisor, container: FakeContainer, told: list[Occurrence]
+) -> None:
+    for one in (PAUSING, FREEZE, FREEZE):
+        supervisor.apply(one)
+    assert container.calls == ["terminate", "freeze"]
+    for one in (HALTING, HALTING, HALT):
+        supervisor.apply(one)
+    assert container.calls == ["terminate", "freeze", "thaw", "kill"]
+    assert [type(event) for event in told] == [Stopping, Frozen, Thawed, DeathReceipt]
+
+
+def test_an_agent_frozen_in_its_grace_goes_on_saving_when_only_the_plan_is_left(
+    supervisor: Supervisor, container: FakeContainer
+) -> None:
+    """A vote froze it, and ended; the rest of the grace is still its own."""
+    for one in (PAUSING, FREEZE, PAUSING):
+        supervisor.apply(one)
+    assert container.calls == ["terminate", "freeze", "thaw"]
+    assert not container.frozen
+    supervisor.apply(FREEZE)
+    assert container.frozen
+
+
+def test_an_agent_that_may_go_on_is_told_again_of_the_next_planned_stop(
+    supervisor: Supervisor, container: FakeContainer
+) -> None:
+    for one in (PAUSING, RUN, PAUSING, FREEZE, RUN, PAUSING):
+        supervisor.apply(one)
+    assert container.calls == ["terminate", "terminate", "freeze", "thaw", "terminate"]
+
+
+def test_what_was_announced_does_not_soften_a_halt_that_is_in_force(
+    supervisor: Supervisor, container: FakeContainer
+) -> None:
+    for one in (HALTING, HALT, HALTING, PAUSING, RUN):
+        supervisor.apply(one)
+    assert container.calls == ["terminate", "kill"]
+
+
+def test_a_condemned_agent_is_never_thawed_for_a_grace_though_its_kill_failed(
+    supervisor: Supervisor, container: FakeContainer
+) -> None:
+    container.failing_kills = 1
+    for one in (FREEZE, HALT, HALTING):
+        supervisor.apply(one)
+    assert container.calls == ["freeze", "kill", "kill"]
+
+
+def test_telling_that_fails_is_reported_and_tried_again(
+    supervisor: Supervisor, container: FakeContainer, told: list[Occurrence]
+) -> None:
+    container.failing_terms = 1
+    supervisor.apply(HALTING)
+    supervisor.apply(HALTING)
+    supervisor.apply(HALTING)
+    assert container.calls == ["terminate", "terminate"]
+    assert [type(event) for event in told] == [Trouble, Stopping]
+
+
+def test_an_agent_that_ended_in_its_grace_is_told_nothing_more(
+    supervisor: Supervisor, container: FakeContainer, told: list[Occurrence]
+) -> None:
+    container.exit_code = 0
+    for one in (HALTING, PAUSING, FREEZE):
+        supervisor.apply(one)
+    assert container.calls == []
+    assert told == []
