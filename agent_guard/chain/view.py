@@ -18,7 +18,7 @@ from typing import Any, Literal
 from agent_guard.chain.council import CouncilContract
 from agent_guard.chain.proof import NoProof, ProofError, prove, shows, slot_of
 from agent_guard.errors import GuardError
-from agent_guard.types import FLEET, Block, Council, Scope, Sighting, Silence, Word
+from agent_guard.types import FLEET, Block, Council, Scope, Sighting, Silence, State, Word
 
 COUNCIL_SECONDS = 5.0
 """Between two readings of the signer set; only ballots that are handed to the guard itself need it."""
@@ -132,6 +132,7 @@ class _Reader:
         self._answered: deque[bytes] = deque(maxlen=OFFERS)
         self._lock = threading.Lock()  # guards _offered
         self._council: tuple[Council | None, float] = (None, float("-inf"))
+        self._said: dict[bytes, tuple[State, int, int]] = {}
         self._refuted: frozenset[bytes] = frozenset()
         self._next_proof, self._turn = float("-inf"), 0
         # A daemon: a node that never answers must not keep the guard from ending.
@@ -183,7 +184,9 @@ class _Reader:
         sighting = self._sight(block, Scope.LATEST)
         self._latest = block
         self._answered.append(block.hash)
-        self._view.hear(sighting)
+        # Unproven it would take the place of a proven word that says the same, and where proofs are required stop all.
+        if self._view.pace.prove != "all" or self._is_news(sighting):
+            self._view.hear(sighting)
         self._view.name(block, self._name)
         if self._council[0] is not None and self._is_called_within(PAUSE_SECONDS):
             return
@@ -192,6 +195,14 @@ class _Reader:
         if self._view.wants_finality:
             with suppress(GuardError):  # what it does not show lifts no latch
                 self._view.hear(self._sight(self._contract.endpoint.block("finalized"), Scope.FINALIZED))
+
+    def _is_news(self, sighting: Sighting) -> bool:
+        """Whether it says something that may stop an agent, and that was not said before."""
+        before, self._said = (
+            self._said,
+            {agent: (state.state, state.epoch, state.halt_votes) for agent, state in sighting.states.items()},
+        )
+        return self._said != before
 
     def _is_called_within(self, seconds: float) -> bool:
         """Whether the next round is asked for meanwhile. What only takes time would take it from a kill under way."""
