@@ -46,12 +46,12 @@ class BallotBox:
             now: unix seconds.
         """
         refusal = self._refusal(signed, signer, council, state, now)
-        if refusal is not None:
+        if refusal is not None or council is None or state is None:
             return refusal
         with self._lock:
             key = signed.ballot.agent, signed.ballot.signer
             held = self._held.get(key)
-            if held is not None and held.signed.ballot.epoch == signed.ballot.epoch:
+            if held is not None and _void(held.signed, council, state, now) is None:
                 return "this signer's ballot is here already"
             self._held[key] = Held(signed, now)
             return None
