@@ -110,10 +110,15 @@ class Deadman:
     def beat(self) -> bool:
         """Says that the guard lives; whether it has struck since the last beat. Replaces one that died.
 
+        While it is being handed something it says nothing, for that is heard as well: if it stands still, that takes
+        seconds, and whoever beats watches for halts.
+
         Raises:
             GuardError: AG409 if there is none to be had: then nothing would end the agents if the guard hung.
         """
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
             try:
                 with suppress(BlockingIOError):  # it stands still; its channel is full
                     self._channel.send(b".", socket.MSG_DONTWAIT)
@@ -123,6 +128,8 @@ class Deadman:
                 self._struck |= self._channel.recv(64, socket.MSG_DONTWAIT) == _STRUCK
             struck, self._struck = self._struck, False
             return struck
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Ends it. What it still held is struck."""
