@@ -110,10 +110,12 @@ class Deadman:
     def beat(self) -> bool:
         """Says that the guard lives; whether it has struck since the last beat. Replaces one that died.
 
+        While it is being handed something it says nothing, for that is heard as well: if it stands still, that takes
+        seconds, and whoever beats watches for halts.
+
         Raises:
             GuardError: AG409 if there is none to be had: then nothing would end the agents if the guard hung.
         """
-        # Who hands a container over was heard just now, and may wait for an answer: the watching waits for nobody.
         if not self._lock.acquire(blocking=False):
             return False
         try:

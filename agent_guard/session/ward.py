@@ -143,7 +143,12 @@ class Ward:
             voice.end(0)
             raise
         supervisor = Supervisor(container, self._note)
-        carrier = Carrier(self.agent, supervisor.apply, self._failed)
+        try:
+            carrier = Carrier(self.agent, supervisor.apply, self._failed)
+        except BaseException:  # no thread to be had: nobody would carry out a kill
+            container.close()
+            voice.end(0)
+            raise
         self._life, self.phase = _Life(container, supervisor, carrier, voice), Phase.LIVING
         self._watcher.attach(self.agent, carrier.apply, container.still)
         self._tell({"event": "started", "mode": parts.mode})

@@ -234,8 +234,9 @@ def _watching(
     """The watcher, after its first look, and what wakes it. Raises what the first look met, AG422."""
     settings = connection.settings
     proofs: dict[str, Literal["no", "some", "all"]] = {"off": "no", "auto": "some", "require": "all"}
-    pace = Pace(settings.poll, proofs[settings.state_proofs])
-    view = ChainView(connection.members, list(agents.values()), pace)
+    view = ChainView(
+        connection.members, list(agents.values()), Pace(settings.poll, proofs[settings.state_proofs])
+    )
     timing = connection.contract.council(connection.endpoint.block()).timing
     limits = Limits(
         max_block_age=settings.max_block_age,
@@ -253,9 +254,9 @@ def _watching(
         lambda name, latch: latches.keep(agents[name], latch),
     )
     box = BallotBox(connection.deployment.chain_id, connection.contract.address)
-    watcher = Watcher(
-        agents, view, limits, settings.poll, box, keeping, beat=lambda: _beat(watcher, agents, deadman)
-    )
+    # However seldom the chain is read: who has nothing to decide still beats, or the deadman takes him for hung.
+    pace = min(settings.poll, settings.hang_limit / 4, settings.max_block_age / 4)
+    watcher = Watcher(agents, view, limits, pace, box, keeping, beat=lambda: _beat(watcher, agents, deadman))
     watcher.begin(2 * settings.rpc_timeout)
     urls = settings.ws_url or tuple(websocket_url(url) for url in settings.rpc_url)
     return watcher, [
