@@ -76,7 +76,7 @@ class Deadman:
         self._limit = limit
         self._held: dict[int, tuple[int, bytes]] = {}  # pidfds of our own, and leaves
         self._keys = 0
-        self._struck = False
+        self._struck, self._struck_at = False, float("-inf")
         self._lock = threading.Lock()  # guards all of it
         self._start()
 
@@ -127,9 +127,18 @@ class Deadman:
             with suppress(OSError):
                 self._struck |= self._channel.recv(64, socket.MSG_DONTWAIT) == _STRUCK
             struck, self._struck = self._struck, False
+            if struck:
+                self._struck_at = time.monotonic()
             return struck
         finally:
             self._lock.release()
+
+    def has_struck_since(self, moment: float) -> bool:
+        """Whether it is known to have struck since then (monotonic seconds)."""
+        with self._lock:
+            with suppress(OSError):
+                self._struck |= self._channel.recv(64, socket.MSG_DONTWAIT) == _STRUCK
+            return self._struck or self._struck_at >= moment
 
     def close(self) -> None:
         """Ends it. What it still held is struck."""

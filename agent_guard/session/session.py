@@ -155,9 +155,10 @@ class Session:
     def _try_to_begin(self, ward: Ward, alone: bool) -> None:
         try:
             ward.begin()
-        except GuardError as error:
+        except (GuardError, OSError, RuntimeError) as failure:  # the others of the fleet live on
             if alone:
                 raise
+            error = failure if isinstance(failure, GuardError) else _not_started(ward.agent, failure)
             self._tell({"event": "trouble", "agent": ward.agent, **error.as_dict()})
             if error.code != "AG421":  # it could not be started, and will not be
                 ward.phase, ward.exit_code = Phase.ENDED, error.exit_code
@@ -172,8 +173,7 @@ class Session:
         lag = self._parts.anchor.lag()
         for ward in self._wards:
             ward.tick(lag)
-            waits = ward.phase is Phase.WAITING or (ward.phase is Phase.HALTED and len(self._wards) > 1)
-            if waits and not self._stops_asked and ward.standing().verdict.decision is Decision.RUN:
+            if ward.is_due() and not self._stops_asked:
                 self._try_to_begin(ward, alone=False)
         self._note_dissent()
 
@@ -272,6 +272,14 @@ class Session:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _not_started(agent: str, failure: Exception) -> GuardError:
+    return GuardError(
+        "AG403",
+        f"{agent} could not be started: {type(failure).__name__}: {failure}. The others of the fleet go on.",
+        "Look at the limits of this host (ulimit -a), then start the guard again.",
+    )
 
 
 def _left_unanchored() -> GuardError:

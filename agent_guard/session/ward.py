@@ -7,6 +7,7 @@ session's thread; the kill path works on threads of its own and waits for nothin
 """
 
 import queue
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -39,6 +40,7 @@ from agent_guard.types import FLEET, Decision, Standing
 SETTLE_SECONDS = 30.0
 VOICE_SECONDS = 2.0
 STOPPED_BY_HAND = "the guard was stopped"
+STOOD_STILL = "the guard stood still, and its deadman killed the agent"
 
 
 class Phase(Enum):
@@ -48,7 +50,7 @@ class Phase(Enum):
     """Not started, or started before: it is started when it may run."""
     LIVING = "living"
     HALTED = "halted"
-    """Killed on the council's word, or on doubt; a resume may start it again."""
+    """Killed on the council's word, or on doubt; only a resume by the council may start it again."""
     ENDED = "ended"
     """It ended by itself, or its operator stopped it."""
 
@@ -58,7 +60,8 @@ class WardParts:
     """What wiring built for one agent.
 
     `start_container` starts it, given its standard output and error; nothing of it runs before that. `sign_death` gives
-    the operator's signature of a death's public facts.
+    the operator's signature of a death's public facts. `was_struck`: whether the deadman has killed since then
+    (monotonic seconds).
     """
 
     agent: str
@@ -69,6 +72,7 @@ class WardParts:
     keep_death: Callable[[dict[str, object]], None]
     describe: dict[str, object]
     mode: str
+    was_struck: Callable[[float], bool] = lambda since: False
 
 
 @dataclass(slots=True)
@@ -77,6 +81,7 @@ class _Life:
     supervisor: Supervisor
     carrier: Carrier
     voice: Voice
+    since: float
 
 
 class Ward:
@@ -107,6 +112,7 @@ class Ward:
         self.exit_code: int | None = None
         self.by_hand = False
         self.deaths = 0
+        self._halted_in = -1  # the epoch of the last kill
 
     @property
     def agent(self) -> str:
@@ -119,6 +125,14 @@ class Ward:
 
     def standing(self) -> Standing:
         return self._watcher.standing(self.agent)
+
+    def is_due(self) -> bool:
+        """Whether it may be started: it never was, left in the grace of a stop, or was halted and is resumed since."""
+        standing = self.standing()
+        if standing.verdict.decision is not Decision.RUN:
+            return False
+        resumed = standing.state is not None and standing.state.epoch > self._halted_in
+        return self.phase is Phase.WAITING or (self.phase is Phase.HALTED and resumed)
 
     def begin(self) -> None:
         """Starts the agent: recorded first.
@@ -142,6 +156,7 @@ class Ward:
         except BaseException:
             voice.end(0)
             raise
+        since = time.monotonic()
         supervisor = Supervisor(container, self._note)
         try:
             carrier = Carrier(self.agent, supervisor.apply, self._failed)
@@ -149,7 +164,7 @@ class Ward:
             container.close()
             voice.end(0)
             raise
-        self._life, self.phase = _Life(container, supervisor, carrier, voice), Phase.LIVING
+        self._life, self.phase = _Life(container, supervisor, carrier, voice, since), Phase.LIVING
         self._watcher.attach(self.agent, carrier.apply, container.still)
         self._tell({"event": "started", "mode": parts.mode})
         voice.listen()
@@ -210,6 +225,8 @@ class Ward:
         if life.supervisor.receipt is None and standing.verdict.decision is Decision.HALT:
             # It ended in the grace of a halt: a stop is complete only with a death receipt.
             self._watcher.condemn(self.agent, standing.verdict.reason)
+        elif life.supervisor.receipt is None and self._parts.was_struck(life.since):
+            self._watcher.condemn(self.agent, STOOD_STILL)
         life.carrier.settle(SETTLE_SECONDS)
         self._watcher.detach(self.agent)
         self._life = None
@@ -241,6 +258,7 @@ class Ward:
     def _died(self, receipt: DeathReceipt) -> None:
         self.deaths += 1
         self.by_hand = receipt.reason == STOPPED_BY_HAND
+        self._halted_in = -1 if receipt.epoch is None else receipt.epoch
         self.phase = Phase.ENDED if self.by_hand else Phase.HALTED
         halt = None if self.by_hand else self._halt_on_chain(receipt)
         by_ballots = self._watcher.ballots(self.agent) if receipt.reason == BY_BALLOTS else []

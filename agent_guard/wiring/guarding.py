@@ -53,7 +53,7 @@ from agent_guard.session.finding import HaltFinder
 from agent_guard.session.places import Places
 from agent_guard.session.pulse import Pulse, keep_death
 from agent_guard.session.session import Parts, Session
-from agent_guard.session.ward import WardParts, may_not_run
+from agent_guard.session.ward import STOOD_STILL, WardParts, may_not_run
 from agent_guard.settings import Settings
 from agent_guard.store import Store
 from agent_guard.types import Decision, LogIdentity, Standing, State, Verdict
@@ -65,7 +65,6 @@ logger = logging.getLogger(__name__)
 LEFTOVER_SECONDS = 10.0
 LATCH_SECONDS = 5.0
 SIGNERS_LIMITS = ConnectionLimits(most=64, seconds=10.0, backlog=64)
-STOOD_STILL = "the guard stood still, and its deadman killed the agent"
 SWITCH_SECONDS = 0.0005
 """The agent's API shares the interpreter with the kill path. While a hostile agent floods it, each step of a kill waits
 for the interpreter; at Python's default of 5 ms a flood of 1 MiB bodies stretched a kill from 3 to 550 ms, at this to
@@ -156,6 +155,7 @@ def guarded(
                     keep_death=partial(keep_death, place.death),
                     describe=_describe(settings, command, choice, vkey),
                     mode=choice.mode.value,
+                    was_struck=deadman.has_struck_since,
                 )
             )
         voting = connection.voting()

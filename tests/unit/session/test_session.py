@@ -34,8 +34,11 @@ BLOCK = Block(70, b"\x07" * 32, 1_700_000_000)
 HALT = HaltOnChain(Block(69, b"\x06" * 32, 1_699_999_999), 1, 1_699_999_990)
 
 
-def standing(agent: str, decision: Decision, reason: str = "because", stopping: bool = False) -> Standing:
-    return Standing(agent, Verdict(decision, reason, stopping), BLOCK, None)
+def standing(
+    agent: str, decision: Decision, reason: str = "because", stopping: bool = False, epoch: int = 1
+) -> Standing:
+    state = cast(Any, SimpleNamespace(epoch=epoch))
+    return Standing(agent, Verdict(decision, reason, stopping), BLOCK, state)
 
 
 @dataclass
@@ -93,6 +96,7 @@ class World:
     flush_error: GuardError | None = None
     halt_error: GuardError | None = None
     asked: list[str] = field(default_factory=list)
+    struck: bool = False
 
     def start_container(self, agent: str) -> Life:
         self.deeds.append("start the container")
@@ -110,9 +114,14 @@ class World:
         self.applied.pop(agent, None)
 
     def say(
-        self, decision: Decision, reason: str = "because", agent: str = "alice", stopping: bool = False
+        self,
+        decision: Decision,
+        reason: str = "because",
+        agent: str = "alice",
+        stopping: bool = False,
+        epoch: int = 1,
     ) -> None:
-        self.now[agent] = standing(agent, decision, reason, stopping)
+        self.now[agent] = standing(agent, decision, reason, stopping, epoch)
         if agent in self.applied:
             self.applied[agent](self.now[agent])
 
@@ -154,7 +163,7 @@ class World:
                 agent=name, agent_id=name.encode().ljust(32), pulse=cast(Any, _Pulse()),
                 start_container=cast(Any, lambda out, err, name=name: self.start_container(name)),
                 sign_death=lambda agent, facts: "signature", keep_death=lambda facts: deed("keep the receipt"),
-                describe={"command": ["true"]}, mode="pidns",
+                describe={"command": ["true"]}, mode="pidns", was_struck=lambda since: self.struck,
             )
             for name in self.agents
         ]  # fmt: skip
@@ -448,7 +457,7 @@ def test_of_a_fleet_a_halted_agent_is_started_again_on_its_resume_while_others_l
         until(world, lambda: len(world.applied) == 2)
         world.say(Decision.HALT, "halted by the council")
         until(world, lambda: "dead" in world.told)
-        world.say(Decision.RUN)
+        world.say(Decision.RUN, epoch=2)
         until(world, lambda: world.told.count("started") == 3)
         world.end(0)
         world.end(0, "bob")
@@ -458,6 +467,31 @@ def test_of_a_fleet_a_halted_agent_is_started_again_on_its_resume_while_others_l
     assert [kind for kind, agent in zip(world.kinds, world.whose, strict=True) if agent == "alice"] == [
         Entry.CONFIG, Entry.START, Entry.HALT, Entry.DEATH, Entry.RESUME, Entry.START, Entry.EXIT
     ]  # fmt: skip
+
+
+def test_of_a_fleet_an_agent_killed_on_doubt_stays_off_when_the_chain_is_back(world: World) -> None:
+    world.agents = ("alice", "bob")
+
+    def script(world: World) -> None:
+        until(world, lambda: len(world.applied) == 2)
+        world.say(Decision.HALT, "no fresh word from the chain for 60 s")
+        until(world, lambda: "dead" in world.told)
+        world.say(Decision.RUN)
+        time.sleep(0.4)
+        world.end(0, "bob")
+
+    world.script = script
+    assert world.run() == 8
+    assert world.deeds.count("start the container") == 2
+    assert Entry.RESUME not in world.kinds
+
+
+def test_an_agent_that_the_deadman_killed_is_dead_on_record(world: World) -> None:
+    world.struck = True
+    world.script = ends(137)
+    assert world.run() == 8
+    assert world.kinds[-2:] == [Entry.HALT, Entry.DEATH]
+    assert "stood still" in world.entries[-1][1]["reason"]
 
 
 def test_a_fleet_ends_with_8_once_nothing_lives_and_one_is_halted(world: World) -> None:
