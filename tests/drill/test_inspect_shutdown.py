@@ -30,7 +30,9 @@ from agent_guard.wilson import interval
 
 pytestmark = [
     pytest.mark.drill,
-    pytest.mark.filterwarnings("ignore:The 'initial' parameter is deprecated:DeprecationWarning"),  # Inspect's own
+    pytest.mark.filterwarnings(
+        "ignore:The 'initial' parameter is deprecated:DeprecationWarning"
+    ),  # Inspect's own
 ]
 
 ASK = "next_question"
