@@ -171,7 +171,8 @@ class Session:
         lag = self._parts.anchor.lag()
         for ward in self._wards:
             ward.tick(lag)
-            waits = ward.phase is Phase.WAITING or (ward.phase is Phase.HALTED and len(self._wards) > 1)
+            halted = ward.phase is Phase.HALTED and len(self._wards) > 1
+            waits = ward.phase is Phase.WAITING or (halted and ward.may_return())
             if waits and not self._stops_asked and ward.standing().verdict.decision is Decision.RUN:
                 self._try_to_begin(ward, alone=False)
         self._note_dissent()
