@@ -6,6 +6,7 @@ started again only where others of the fleet are still guarded, and only on the 
 session's thread; the kill path works on threads of its own and waits for nothing here.
 """
 
+import logging
 import queue
 import time
 from collections.abc import Callable
@@ -37,6 +38,8 @@ from agent_guard.session.pulse import Pulse
 from agent_guard.session.voice import Voice
 from agent_guard.types import FLEET, Decision, Standing
 
+logger = logging.getLogger(__name__)
+
 SETTLE_SECONDS = 30.0
 VOICE_SECONDS = 2.0
 STOPPED_BY_HAND = "the guard was stopped"
@@ -50,7 +53,7 @@ class Phase(Enum):
     """Not started, or started before: it is started when it may run."""
     LIVING = "living"
     HALTED = "halted"
-    """Killed on the council's word, or on doubt; only a resume by the council may start it again."""
+    """Killed on the council's word, or on doubt; the council's resume, and nothing else, may start it again."""
     ENDED = "ended"
     """It ended by itself, or its operator stopped it."""
 
@@ -112,7 +115,7 @@ class Ward:
         self.exit_code: int | None = None
         self.by_hand = False
         self.deaths = 0
-        self._halted_in = -1  # the epoch of the last kill
+        self._killed_in: tuple[int, int] | None = None  # the agent's epoch and the fleet's
 
     @property
     def agent(self) -> str:
@@ -128,11 +131,20 @@ class Ward:
 
     def is_due(self) -> bool:
         """Whether it may be started: it never was, left in the grace of a stop, or was halted and is resumed since."""
-        standing = self.standing()
-        if standing.verdict.decision is not Decision.RUN:
+        if self.standing().verdict.decision is not Decision.RUN:
             return False
-        resumed = standing.state is not None and standing.state.epoch > self._halted_in
-        return self.phase is Phase.WAITING or (self.phase is Phase.HALTED and resumed)
+        return self.phase is Phase.WAITING or (self.phase is Phase.HALTED and self._is_resumed())
+
+    def _is_resumed(self) -> bool:
+        """Whether the council has resumed it since it was killed: the agent's epoch, or the fleet's, is a later one."""
+        then, now = self._killed_in, self._epochs()
+        if then is None or now is None:
+            return False
+        return any(later > earlier for later, earlier in zip(now, then, strict=True))
+
+    def _epochs(self) -> tuple[int, int] | None:
+        agent, fleet = (self._watcher.state(identity) for identity in (self._parts.agent_id, FLEET))
+        return (agent.epoch, fleet.epoch) if agent and fleet else None
 
     def begin(self) -> None:
         """Starts the agent: recorded first.
@@ -198,7 +210,13 @@ class Ward:
         self._occurred()
 
     def _failed(self, error: Exception) -> None:
-        self._watcher.condemn(self.agent, f"the guard failed: {type(error).__name__}: {error}")
+        """What nobody foresaw condemns the agent. If it is condemned already, its next standing tries again."""
+        why = f"{type(error).__name__}: {error}"
+        standing = self.standing()
+        if standing.verdict.decision is not Decision.HALT or standing.stopping:
+            self._watcher.condemn(self.agent, f"the guard failed: {why}")
+        # Said last: whoever reads our output may stand still.
+        logger.error("%s: the guard failed (%s); halting", self.agent, why)
 
     def _tell(self, step: Step) -> None:
         self._tell_step({"event": step["event"], "agent": self.agent, **step})
@@ -257,8 +275,8 @@ class Ward:
 
     def _died(self, receipt: DeathReceipt) -> None:
         self.deaths += 1
+        self._killed_in = self._epochs()
         self.by_hand = receipt.reason == STOPPED_BY_HAND
-        self._halted_in = -1 if receipt.epoch is None else receipt.epoch
         self.phase = Phase.ENDED if self.by_hand else Phase.HALTED
         halt = None if self.by_hand else self._halt_on_chain(receipt)
         by_ballots = self._watcher.ballots(self.agent) if receipt.reason == BY_BALLOTS else []
