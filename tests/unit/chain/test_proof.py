@@ -269,6 +269,18 @@ def test_nonsense_for_a_path_proves_nothing(first: Case, name: str, where: str) 
         first.prove(answer=answer)
 
 
+@pytest.mark.parametrize("padding", [["0x80"] * 62, ["0x" + "b9ffff" + "00" * 65_535]], ids=["many", "large"])
+def test_a_path_with_more_nodes_than_any_has_is_not_looked_at(first: Case, padding: list[str]) -> None:
+    """It holds all that it takes; but what a node sends must not be work without end."""
+    path = first.answer["accountProof"]
+    assert (
+        first.prove(answer=first.answer | {"accountProof": [*path, *["0x80"] * (64 - len(path))]})
+        == first.prove()
+    )
+    with pytest.raises(ProofError):
+        first.prove(answer=first.answer | {"accountProof": [*path, *padding]})
+
+
 @pytest.mark.parametrize(
     "answer",
     [{}, {"accountProof": []}, {"storageProof": []}, {"accountProof": None, "storageProof": None}],

@@ -244,6 +244,21 @@ def test_one_that_names_a_block_far_ahead_is_not_believed_and_hides_nothing(
     assert together(*made).block().number == 7
 
 
+@dataclass
+class Boaster(Node):
+    """Names a block far ahead, and then knows of none."""
+
+    def make_request(self, method: Any, params: Any) -> Any:
+        return result(header(2**40) if params[:1] == ["latest"] else None)
+
+
+def test_that_there_is_no_such_block_is_never_what_is_agreed_to_be_the_newest(
+    together: Callable[..., QuorumEndpoint],
+) -> None:
+    """One has block 8, and two have not: the one that is behind, and the one that lies."""
+    assert together(*nodes(8, 7), Boaster("boaster")).block().number == 7
+
+
 def test_nodes_on_two_forks_of_a_height_agree_on_nothing_newer_than_the_fork(
     together: Callable[..., QuorumEndpoint],
 ) -> None:

@@ -173,6 +173,7 @@ def test_settle_waits_for_what_is_in_hand_and_for_what_waits(
     carrier: Carrier, supervisor: Supervisor
 ) -> None:
     busy(carrier, supervisor)
+    assert not carrier.settle(0.01)
     carrier.apply(HALT)
     settled: list[bool] = []
     waiting = threading.Thread(target=lambda: settled.append(carrier.settle(10)))

@@ -1,9 +1,7 @@
 """The watcher: what it says when the chain fails, hangs, or says stop, in which order, and to whom."""
 
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -187,6 +185,20 @@ def test_an_exception_in_reading_halts_every_agent_and_says_why(watch: Watch, er
         assert last.verdict.decision is Decision.HALT
         assert type(error).__name__ in last.verdict.reason
         assert watch.watcher().standing(name) == last
+
+
+def test_what_failed_is_said_once_all_are_halted(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+    watch.look(sighting())
+    watch.watcher().attach(
+        "alice", lambda standing: 1 / 0 if standing.verdict.decision is Decision.HALT else None
+    )
+    watch.watcher().start()
+    watch.view.say(RuntimeError("boom"))
+    wait_until(lambda: len(caplog.records) == 2)
+    assert [record.message for record in caplog.records] == [
+        "the guard failed (RuntimeError: boom); halting",
+        "the guard failed (ZeroDivisionError: division by zero); halting",
+    ]
 
 
 def test_an_exception_in_deciding_halts_every_agent(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,35 +443,88 @@ def test_what_is_latched_binds_the_next_life_too(watch: Watch) -> None:
     assert watch.look(sighting(number=8))["alice"] == "halt"
 
 
-@pytest.fixture
-def hasty_threads() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-@pytest.mark.usefixtures("hasty_threads")
 def test_no_condemnation_is_lost_to_a_look_in_the_same_moment(watch: Watch) -> None:
+    """A look that has judged, and is about to publish, meets one who condemns: the condemnation stays."""
     watch.look(sighting())
-    watcher, over = watch.watcher(), threading.Event()
+    watcher = watch.watcher()
+    watcher.attach("alice", lambda standing: None)
+    publishing, condemned = threading.Event(), threading.Event()
 
-    def look() -> None:
-        while not over.is_set():
-            watcher.look(0.0)
+    class Standings(dict[str, Standing]):
+        def __getitem__(self, name: str) -> Standing:
+            found = super().__getitem__(name)
+            if judged and threading.current_thread() is looking and not publishing.is_set():
+                publishing.set()
+                condemned.wait(0.5)  # as a thread that is not given the processor
+            return found
 
-    looking = threading.Thread(target=look)
+    judged: list[str] = []
+    judge = watcher._judge
+    watcher._judge = lambda name, *given: (judge(name, *given), judged.append(name))[0]  # type: ignore
+    watcher._standings = Standings(watcher._standings)
+    looking = threading.Thread(target=watcher.look, args=(0.0,))
     looking.start()
-    lost = 0
-    for _ in range(400):
-        watcher.detach("alice")
-        wait_until(lambda: watcher.standing("alice").verdict.decision is Decision.RUN)
-        watcher.attach("alice", lambda standing: None)
-        watcher.condemn("alice", "the guard was stopped")
-        lost += watcher.standing("alice").verdict.decision is not Decision.HALT
-    over.set()
+    assert publishing.wait(5)
+    watcher.condemn("alice", "the guard was stopped")
+    condemned.set()
     looking.join(5)
-    assert lost == 0
+    assert watcher.standing("alice").verdict.reason == "the guard was stopped"
+
+
+def test_an_agent_that_goes_while_the_watcher_looks_disturbs_no_look(watch: Watch) -> None:
+    """Its session lets it go on a thread of its own; a look that failed on that would halt them all."""
+    watch.look(sighting())
+    watcher = watch.watcher()
+    stilled: list[str] = []
+    for name in AGENTS:
+        watcher.attach(name, lambda standing: None, lambda name=name: stilled.append(name))
+    judge = watcher._judge
+
+    def leaving(name: str, *given: object) -> Standing:
+        watcher.detach("alice")
+        return judge(name, *given)  # type: ignore[arg-type]
+
+    watcher._judge = leaving  # type: ignore[method-assign]
+    watch.look(sighting({FLEET: State.HALTED}, number=8))
+    assert stilled == ["alice", "bob"]
+
+
+# --- all stand still before one is killed ----------------------------------------------------------------------------
+
+
+def test_all_that_a_stop_reaches_begin_to_stand_still_before_any_stop_is_carried_out(watch: Watch) -> None:
+    watch.look(sighting())
+    order: list[str] = []
+    for name in AGENTS:
+        watch.watcher().attach(
+            name,
+            lambda standing, name=name: order.append(f"{standing.verdict.decision.value} {name}"),
+            lambda name=name: order.append(f"still {name}"),
+        )
+    order.clear()
+    watch.look(sighting({FLEET: State.HALTED}, number=8))
+    assert order == ["still alice", "still bob", "halt alice", "halt bob"]
+
+
+def test_who_goes_on_or_stands_still_already_is_not_stilled_again(watch: Watch) -> None:
+    watch.look(sighting())
+    stilled: list[str] = []
+    watch.watcher().attach("alice", lambda standing: None, lambda: stilled.append("alice"))
+    for number, words in enumerate(
+        ({}, {ALICE: State.PAUSED}, {ALICE: State.PAUSED}, {}, {ALICE: State.PAUSED}), 8
+    ):
+        watch.look(sighting(words, number=number))
+    assert stilled == ["alice"] * 2
+
+
+def test_an_agent_in_the_grace_of_a_planned_stop_is_stilled_when_the_grace_is_over(watch: Watch) -> None:
+    watch.limits = limits_with_grace()
+    watch.look(sighting())
+    stilled: list[float] = []
+    watch.watcher().attach("alice", lambda standing: None, lambda: stilled.append(watch.clock.seconds))
+    for watch.clock.seconds in (1.0, 5.0, 11.0, 12.0):
+        watch.look(sighting({ALICE: State.PAUSED}, at=watch.clock.seconds, number=8))
+    assert stilled == [11.0]
 
 
 # --- stops that the operator asks for --------------------------------------------------------------------------------
