@@ -48,8 +48,9 @@ contracts:  ## the Solidity tests: fuzz and invariants
 python:  ## the Python tests: unit, real Anvil, real containers
 	python -m pytest
 
-bench: install  ## gas, against the ceilings of the design
+bench: install  ## gas, against its ceilings; the kill's latencies, beside plain kills (half an hour, as root)
 	python scripts/bench_gas.py
+	python scripts/bench_kill.py
 
 compile: install  ## compile the contracts into the package's artifacts
 	python scripts/compile.py

@@ -1,6 +1,7 @@
 """Audits of a real log against a real chain, by the command: what it says, and with which exit code."""
 
 import sqlite3
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from agent_guard.keys import keystore
 from agent_guard.log.anchor import Anchor, HeadSigner
 from agent_guard.log.recorder import Recorder
 from agent_guard.store import Store
+from agent_guard.typed_data import agent_id, death_typed_data
 from agent_guard.types import Block, LogIdentity
 
 pytestmark = pytest.mark.chain
@@ -25,7 +27,7 @@ class Guard:
     def __init__(self, town: Any, path: Path) -> None:
         self.town, self.path = town, path
         contract = town.contract
-        account = keystore.unlock(town.keys.folder / "operator", "devnet")
+        account = self.operator = keystore.unlock(town.keys.folder / "operator", "devnet")
         self.store = Store(path, LogIdentity(31_337, contract.address, account.address))
         writer = HeadWriter(contract, Sender(contract.endpoint, account, 10.0))
         self.anchor = Anchor(self.store, writer, HeadSigner(lambda size, root: "", lambda size, root: b""))
@@ -43,7 +45,10 @@ class Guard:
     def die(self) -> None:
         halt = self.recorder.append(AGENT, "halt", {}).result()
         block = self.town.contract.endpoint.block()
-        meta = {"dead": block.timestamp * 1000 + 250, "epoch": 1}
+        meta: dict[str, Any] = {"dead": block.timestamp * 1000 + 250, "epoch": 1}
+        message = death_typed_data(agent_id(AGENT), meta, 31_337, self.town.contract.address)
+        signed = self.operator.sign_typed_data(full_message=message).signature
+        meta["signature"] = b64encode(signed).decode()
         self.recorder.append(AGENT, "death", {}, refers_to=halt.index, meta=meta).result()
 
     def close(self) -> None:
