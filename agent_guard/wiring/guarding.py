@@ -1,19 +1,16 @@
 """Builds all that one guarded run needs, and takes it down again in order."""
 
 import logging
-import os
 import sys
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from fastapi import FastAPI
 
 from agent_guard import typed_data
 from agent_guard.api import (
@@ -25,22 +22,14 @@ from agent_guard.api import (
     door,
     signers_app,
 )
-from agent_guard.chain.anchoring import HeadWriter
-from agent_guard.chain.sender import Sender
-from agent_guard.chain.subscription import HeadSubscription, websocket_url
-from agent_guard.chain.view import ChainView, Pace
-from agent_guard.checkpoint import Checkpoint, Signer, log_origin, sign_note
 from agent_guard.errors import GuardError
 from agent_guard.gate import Gate, History
 from agent_guard.gate import Limits as GateLimits
-from agent_guard.guard.ballots import BallotBox
-from agent_guard.guard.evidence import Limits
 from agent_guard.guard.latches import Latches
-from agent_guard.guard.watcher import Keeping, Watcher
-from agent_guard.log.anchor import Anchor, AnchorPolicy, HeadSigner
+from agent_guard.guard.watcher import Watcher
+from agent_guard.log.anchor import Anchor
 from agent_guard.log.recorder import Recorder
 from agent_guard.sandbox.cgroup import Cgroup, remove_stale
-from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.deadman import Deadman
 from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
@@ -53,12 +42,14 @@ from agent_guard.session.finding import HaltFinder
 from agent_guard.session.places import Places
 from agent_guard.session.pulse import Pulse, keep_death
 from agent_guard.session.session import Parts, Session
-from agent_guard.session.ward import STOOD_STILL, WardParts, may_not_run
+from agent_guard.session.ward import WardParts, may_not_run
 from agent_guard.settings import Settings
-from agent_guard.store import Store
-from agent_guard.types import Decision, LogIdentity, Standing, State, Verdict
+from agent_guard.store import Reader, Store
+from agent_guard.types import Decision, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
+from agent_guard.wiring.recording import anchoring, log_identity, sign_death
+from agent_guard.wiring.watching import council_name, watching
 
 logger = logging.getLogger(__name__)
 
@@ -109,11 +100,11 @@ def guarded(
     places = {name: Places(settings.home, settings.network, operator.address, name) for name in agents}
     shared = places[commands[0].agent]
     with ExitStack() as stack:
-        latches = Latches(shared.latches, _council_name(connection), _warn)
+        latches = Latches(shared.latches, council_name(connection), _warn)
         stack.callback(latches.close, LATCH_SECONDS)
         deadman = Deadman(settings.hang_limit)
         stack.callback(deadman.close)
-        watcher, subscriptions = _watching(connection, agents, latches, deadman)
+        watcher, subscriptions = watching(connection, agents, latches, deadman)
         stack.callback(watcher.stop)
         _refuse([watcher.standing(name) for name in agents], operator.address)
         choice = choose_mode(settings.sandbox)
@@ -124,9 +115,9 @@ def guarded(
             place.create()
         for subscription in subscriptions:
             stack.callback(subscription.stop)
-        store = stack.enter_context(Store(shared.log, _identity(connection, operator.address)))
+        store = stack.enter_context(Store(shared.log, log_identity(connection, operator.address)))
         sender = connection.sender(operator)
-        anchor, vkey = _anchor(connection, operator, sender, store, shared)
+        anchor, vkey = anchoring(connection, operator, sender, store, shared)
         stack.callback(anchor.close)
         recorder = Recorder(store, lambda: watcher.standing(shared.agent).block, anchor.wake)
         stack.callback(recorder.close)
@@ -137,27 +128,8 @@ def guarded(
         server.start()
         app = create_app()
         reader = stack.enter_context(store.reader())
-        wards = []
-        for command in commands:
-            standing = _standing(watcher, command.agent, recorder, anchor)
-            limits = GateLimits(settings.max_unanchored_entries, settings.max_unanchored_age)
-            gate = Gate(command.agent, standing, recorder, anchor.lag, History(command.agent, reader), limits)
-            place = places[command.agent]
-            server.open(door(app, gate), bind_socket(place.socket), gate.note_refusal)
-            spec = _spec(settings, command, agents[command.agent], place)
-            wards.append(
-                WardParts(
-                    agent=command.agent,
-                    agent_id=agents[command.agent],
-                    pulse=Pulse(place.pulse),
-                    start_container=partial(_start, spec, choice, deadman),
-                    sign_death=partial(_sign_death, connection, operator),
-                    keep_death=partial(keep_death, place.death),
-                    describe=_describe(settings, command, choice, vkey),
-                    mode=choice.mode.value,
-                    was_struck=deadman.has_struck_since,
-                )
-            )
+        guard = _Guard(connection, operator, watcher, recorder, anchor, reader, server, choice, deadman, vkey)
+        wards = [_ward(guard, app, command, places[command.agent]) for command in commands]
         voting = connection.voting()
         desk = BallotDesk(
             watcher,
@@ -184,6 +156,43 @@ def guarded(
         yield session
 
 
+@dataclass(frozen=True, slots=True)
+class _Guard:
+    """What all agents of one guard share."""
+
+    connection: Connection
+    operator: LocalAccount
+    watcher: Watcher
+    recorder: Recorder
+    anchor: Anchor
+    reader: Reader
+    server: Server
+    choice: Choice
+    deadman: Deadman
+    vkey: str
+
+
+def _ward(guard: _Guard, app: FastAPI, command: Command, places: Places) -> WardParts:
+    """One agent's own parts; its door is open when this returns. Raises AG616."""
+    name, settings, identity = command.agent, guard.connection.settings, typed_data.agent_id(command.agent)
+    standing = _standing(guard.watcher, name, guard.recorder, guard.anchor)
+    limits = GateLimits(settings.max_unanchored_entries, settings.max_unanchored_age)
+    gate = Gate(name, standing, guard.recorder, guard.anchor.lag, History(name, guard.reader), limits)
+    guard.server.open(door(app, gate), bind_socket(places.socket), gate.note_refusal)
+    spec = _spec(settings, command, identity, places)
+    return WardParts(
+        agent=name,
+        agent_id=identity,
+        pulse=Pulse(places.pulse),
+        start_container=lambda out, err: launch(spec, guard.choice, out, err, guard.deadman),
+        sign_death=partial(sign_death, guard.connection, guard.operator),
+        keep_death=partial(keep_death, places.death),
+        describe=_describe(settings, command, guard.choice, guard.vkey),
+        mode=guard.choice.mode.value,
+        was_struck=guard.deadman.has_struck_since,
+    )
+
+
 def _open_to_signers(settings: Settings, places: Places, desk: BallotDesk, session: Session) -> Server:
     """The signers' doors: a Unix socket for this user alone, and a TCP port if one is set. Raises AG616.
 
@@ -204,72 +213,8 @@ def _open_to_signers(settings: Settings, places: Places, desk: BallotDesk, sessi
     return server
 
 
-def _start(spec: ContainerSpec, choice: Choice, deadman: Deadman, stdout: int, stderr: int) -> Container:
-    return launch(spec, choice, stdout, stderr, deadman)
-
-
-def _sign_death(
-    connection: Connection, operator: LocalAccount, agent: bytes, facts: Mapping[str, int | str]
-) -> str:
-    """The operator's signature (EIP-712) of a death, base64 of 65 bytes: 88 characters, which public metadata holds."""
-    message = typed_data.death_typed_data(
-        agent, facts, connection.deployment.chain_id, connection.contract.address
-    )
-    return b64encode(Account.sign_typed_data(operator.key, full_message=message).signature).decode()
-
-
-def _council_name(connection: Connection) -> str:
-    """Which council on which chain a kept halt is of."""
-    deployment = connection.deployment
-    return f"{deployment.chain_id} {deployment.genesis_hash} {deployment.address}"
-
-
 def _warn(error: GuardError) -> None:
     logger.error("%s", error.message)
-
-
-def _watching(
-    connection: Connection, agents: Mapping[str, bytes], latches: Latches, deadman: Deadman
-) -> tuple[Watcher, list[HeadSubscription]]:
-    """The watcher, after its first look, and what wakes it. Raises what the first look met, AG422."""
-    settings = connection.settings
-    proofs: dict[str, Literal["no", "some", "all"]] = {"off": "no", "auto": "some", "require": "all"}
-    view = ChainView(
-        connection.members, list(agents.values()), Pace(settings.poll, proofs[settings.state_proofs])
-    )
-    timing = connection.contract.council(connection.endpoint.block()).timing
-    limits = Limits(
-        max_block_age=settings.max_block_age,
-        unknown_grace=settings.unknown_grace,
-        vote_freeze=settings.vote_freeze,
-        freeze_on_vote=settings.freeze_on_vote,
-        lease_grace=timing.lease_grace,
-        quorum=settings.needed_endpoints,
-        require_proof=settings.state_proofs == "require",
-        grace=settings.grace,
-        halt_grace=settings.halt_grace,
-    )
-    keeping = Keeping(
-        {name: latches.load(identity) for name, identity in agents.items()},
-        lambda name, latch: latches.keep(agents[name], latch),
-    )
-    box = BallotBox(connection.deployment.chain_id, connection.contract.address)
-    # However seldom the chain is read: who has nothing to decide still beats, or the deadman takes him for hung.
-    pace = min(settings.poll, settings.hang_limit / 4, settings.max_block_age / 4)
-    watcher = Watcher(agents, view, limits, pace, box, keeping, beat=lambda: _beat(watcher, agents, deadman))
-    watcher.begin(2 * settings.rpc_timeout)
-    urls = settings.ws_url or tuple(websocket_url(url) for url in settings.rpc_url)
-    return watcher, [
-        HeadSubscription(url, partial(watcher.poke, member.endpoint.name), settings.rpc_timeout)
-        for url, member in zip(urls, connection.members, strict=True)
-    ]
-
-
-def _beat(watcher: Watcher, agents: Iterable[str], deadman: Deadman) -> None:
-    """Says that the watching goes on. If it stood still for too long, the agents are dead by now: that is recorded."""
-    if deadman.beat():
-        for name in agents:
-            watcher.condemn(name, STOOD_STILL)
 
 
 def _refuse(standings: Sequence[Standing], operator: str) -> None:
@@ -304,51 +249,6 @@ def _end_leftovers(choice: Choice) -> None:
                 "Look at these processes; a reboot ends what the kernel can't.",
             )
         leaf.remove()
-
-
-def _identity(connection: Connection, operator: str) -> LogIdentity:
-    return LogIdentity(connection.deployment.chain_id, connection.contract.address, operator)
-
-
-def _anchor(
-    connection: Connection, operator: LocalAccount, sender: Sender, store: Store, places: Places
-) -> tuple[Anchor, str]:
-    """The anchoring loop, not started, and the verifier key of its checkpoints."""
-    settings, chain_id = connection.settings, connection.deployment.chain_id
-    council = connection.contract.address
-    origin = log_origin(chain_id, council, operator.address)
-    signer = Signer(origin, _checkpoint_key(places.checkpoint_key))
-
-    def note(size: int, root: bytes) -> str:
-        return sign_note(str(Checkpoint(origin, size, root)), [signer])
-
-    def head(size: int, root: bytes) -> bytes:
-        message = typed_data.head_typed_data(size, root, chain_id, council)
-        return bytes(Account.sign_typed_data(operator.key, full_message=message).signature)
-
-    anchor = Anchor(
-        store,
-        HeadWriter(connection.contract, sender),
-        HeadSigner(note, head),
-        AnchorPolicy(settings.anchor_entries, settings.anchor_age),
-    )
-    return anchor, str(signer.verifier)
-
-
-def _checkpoint_key(path: Path) -> Ed25519PrivateKey:
-    """The key that signs checkpoints, made at first use (mode 0600)."""
-    if not path.exists():
-        key = Ed25519PrivateKey.generate().private_bytes_raw()
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(key.hex() + "\n")
-    try:
-        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise GuardError(
-            "AG302",
-            f"The checkpoint key {path} can't be read ({type(error).__name__}). Nothing was started.",
-            "Restore the file, or move it away to have a new one made.",
-        ) from error
 
 
 def _standing(watcher: Watcher, agent: str, recorder: Recorder, anchor: Anchor) -> Callable[[], Standing]:

@@ -1,0 +1,76 @@
+"""Builds what a guard's log needs of its operator: the anchoring, its checkpoints, and the signatures of deaths."""
+
+import os
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from agent_guard import typed_data
+from agent_guard.chain.anchoring import HeadWriter
+from agent_guard.chain.sender import Sender
+from agent_guard.checkpoint import Checkpoint, Signer, log_origin, sign_note
+from agent_guard.errors import GuardError
+from agent_guard.log.anchor import Anchor, AnchorPolicy, HeadSigner
+from agent_guard.session.places import Places
+from agent_guard.store import Store
+from agent_guard.types import LogIdentity
+from agent_guard.wiring import Connection
+
+
+def log_identity(connection: Connection, operator: str) -> LogIdentity:
+    return LogIdentity(connection.deployment.chain_id, connection.contract.address, operator)
+
+
+def anchoring(
+    connection: Connection, operator: LocalAccount, sender: Sender, store: Store, places: Places
+) -> tuple[Anchor, str]:
+    """The anchoring loop, not started, and the verifier key of its checkpoints."""
+    settings, chain_id = connection.settings, connection.deployment.chain_id
+    council = connection.contract.address
+    origin = log_origin(chain_id, council, operator.address)
+    signer = Signer(origin, _checkpoint_key(places.checkpoint_key))
+
+    def note(size: int, root: bytes) -> str:
+        return sign_note(str(Checkpoint(origin, size, root)), [signer])
+
+    def head(size: int, root: bytes) -> bytes:
+        message = typed_data.head_typed_data(size, root, chain_id, council)
+        return bytes(Account.sign_typed_data(operator.key, full_message=message).signature)
+
+    anchor = Anchor(
+        store,
+        HeadWriter(connection.contract, sender),
+        HeadSigner(note, head),
+        AnchorPolicy(settings.anchor_entries, settings.anchor_age),
+    )
+    return anchor, str(signer.verifier)
+
+
+def _checkpoint_key(path: Path) -> Ed25519PrivateKey:
+    """The key that signs checkpoints, made at first use (mode 0600)."""
+    if not path.exists():
+        key = Ed25519PrivateKey.generate().private_bytes_raw()
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(key.hex() + "\n")
+    try:
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise GuardError(
+            "AG302",
+            f"The checkpoint key {path} can't be read ({type(error).__name__}). Nothing was started.",
+            "Restore the file, or move it away to have a new one made.",
+        ) from error
+
+
+def sign_death(
+    connection: Connection, operator: LocalAccount, agent: bytes, facts: Mapping[str, int | str]
+) -> str:
+    """The operator's signature (EIP-712) of a death, base64 of 65 bytes: 88 characters, which public metadata holds."""
+    message = typed_data.death_typed_data(
+        agent, facts, connection.deployment.chain_id, connection.contract.address
+    )
+    return b64encode(Account.sign_typed_data(operator.key, full_message=message).signature).decode()
