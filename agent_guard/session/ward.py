@@ -162,7 +162,7 @@ class Ward:
         self._began = True
         # The block on which the decision to start rests, not a newer one that may hold a halt.
         self._journal.write(self.agent, Entry.START, {"mode": parts.mode}, block=standing.block)
-        voice = Voice(lambda stream, line: self._say({"agent": self.agent, **events.said(stream, line)}))
+        voice = Voice(lambda stream, line: self._say({**events.said(stream, line), "agent": self.agent}))
         try:
             container = parts.start_container(voice.stdout, voice.stderr)
         except BaseException:

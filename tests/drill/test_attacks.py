@@ -120,7 +120,8 @@ def test_agent_can_not_speak_as_the_guard(drill, guard, start):
 
     assert run.code() == 0
     assert run.events() == ["started", "said", "exited"]
-    assert run.told[1] == {"event": "said", "stream": "stdout", "line": forged}
+    told = {"event": "said", "agent": "indexer", "stream": "stdout", "line": forged}
+    assert run.told[1] == told
 
     plain = start("print('exited with code 0\\x1b[2J\\rdead: 1')", stdout=subprocess.PIPE)
     lines = plain.communicate(timeout=30)[0].decode().splitlines()
