@@ -39,6 +39,7 @@ from agent_guard.guard.watcher import Keeping, Watcher
 from agent_guard.sandbox.cgroup import Cgroup
 from agent_guard.sandbox.container import Container, Death
 from agent_guard.sandbox.deadman import Deadman
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, choose_mode
 from agent_guard.sandbox.view import ContainerSpec
 from agent_guard.typed_data.recover import recover_signer
@@ -64,12 +65,12 @@ while True:
 GUARD = """
 import sys, time
 from pathlib import Path
-from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.deadman import Deadman
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import choose_mode
 from agent_guard.sandbox.view import ContainerSpec
 spec = ContainerSpec(argv=tuple(sys.argv[2:]), work_dir=Path(sys.argv[1]))
-container = Container.start(spec, choose_mode(), deadman=Deadman(10))
+container = launch(spec, choose_mode(), deadman=Deadman(10))
 print("up", flush=True)
 time.sleep(60)
 """
@@ -136,7 +137,7 @@ class Host:
         work = self.folder / name
         work.mkdir(exist_ok=True)
         spec = ContainerSpec(argv=argv(processes, name), work_dir=work, name=name)
-        container = Container.start(spec, self.choice, subprocess.DEVNULL, subprocess.DEVNULL, deadman)
+        container = launch(spec, self.choice, subprocess.DEVNULL, subprocess.DEVNULL, deadman)
         # bubblewrap's own two processes are in the container as well
         await_tree(lambda: len(container.processes()) - 2, processes)
         return container
@@ -362,7 +363,7 @@ def fleets(chain: Chain, host: Host, count: int) -> list[Row]:
             work = host.folder / name
             work.mkdir()
             spec = ContainerSpec(argv=("sleep", "3600"), work_dir=work, name=name)
-            container = Container.start(spec, host.choice, subprocess.DEVNULL, subprocess.DEVNULL, deadman)
+            container = launch(spec, host.choice, subprocess.DEVNULL, subprocess.DEVNULL, deadman)
             containers.append(stack.enter_context(closing(container)))
             supervisor = Supervisor(container, lambda occurrence: None)
             carriers.append(

@@ -118,13 +118,13 @@ class Endpoint:
         that hash's height, and then for whatever block has it.
 
         Raises:
-            ContractLogicError: the call reverted.
+            ContractLogicError: an `eth_call` reverted; nothing else does, whatever the node says.
             Web3RPCError: the node answered with another error; what else comes of a senseless answer. To be called
                 within `calling`.
         """
         answer = self.web3.provider.make_request(RPCEndpoint(method), list(parameters))
         if error := answer.get("error"):
-            if error.get("code") == REVERTED:
+            if error.get("code") == REVERTED and method == "eth_call":
                 raise ContractLogicError(str(error.get("message")), data=error.get("data"))
             raise Web3RPCError(str(error.get("message"))[:200], rpc_response=answer)
         return answer["result"]

@@ -4,8 +4,9 @@ For `status`, where no guard weighs the endpoints. One that is merely a block ah
 not differ; one that does not answer does. Trusts no endpoint.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 
 from agent_guard.chain.council import CouncilContract
 from agent_guard.errors import GuardError
@@ -23,8 +24,9 @@ def dissent(
         members: the council through each endpoint; all are asked at once.
         agreed: what a quorum says, by id.
     """
-    with ThreadPoolExecutor(len(members)) as threads:
-        heard = list(threads.map(lambda member: _ask(member, list(agreed)), members))
+    asked = [_ask(member, list(agreed)) for member in members]
+    wait(asked, 2 * max(member.endpoint.timeout for member in members))  # the block, and then the agents
+    heard = [each.result() if each.done() else None for each in asked]
     named = [(member.endpoint.name, said) for member, said in zip(members, heard, strict=True)]
     return {
         agent: {name: why for name, said in named if (why := _differs(said, agreed, agent))}
@@ -32,11 +34,20 @@ def dissent(
     }
 
 
-def _ask(member: CouncilContract, agents: Sequence[bytes]) -> Mapping[bytes, AgentState] | None:
-    try:
-        return member.snapshot(agents, member.endpoint.block())
-    except GuardError:
-        return None
+def _ask(member: CouncilContract, agents: Sequence[bytes]) -> "Future[Mapping[bytes, AgentState] | None]":
+    """Asks on a daemon thread of its own: an answer without end holds up nothing."""
+    found: Future[Mapping[bytes, AgentState] | None] = Future()
+
+    def ask() -> None:
+        try:
+            found.set_result(member.snapshot(agents, member.endpoint.block()))
+        except GuardError:
+            found.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
+            found.set_exception(error)
+
+    threading.Thread(target=ask, name=f"ask {member.endpoint.name}", daemon=True).start()
+    return found
 
 
 def _differs(

@@ -7,9 +7,10 @@ the median of what they say, and a transaction is handed to all. A slow one is n
 """
 
 import json
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +28,8 @@ _QUANTITIES = frozenset(
 """What an answer decides about nothing but our own transaction. The median: one node can't make us pay too much."""
 _BY_TAG = frozenset(("latest", "finalized"))
 _BLOCKS = frozenset(("eth_getBlockByHash", "eth_getBlockByNumber"))
-_AT_ONCE = 4  # requests to one member
+OWED = 16
+"""Answers that an endpoint may owe; until it gives one it is asked nothing more."""
 
 
 class QuorumEndpoint(Endpoint):
@@ -49,8 +51,8 @@ class _QuorumProvider(JSONBaseProvider):
     def __init__(self, members: Sequence[Endpoint], quorum: int) -> None:
         super().__init__()
         self._members, self._quorum = members, quorum
-        # Each has threads of its own: one that hangs takes them from no other.
-        self._threads = [ThreadPoolExecutor(_AT_ONCE, f"ask {member.name}") for member in members]
+        self._seconds = max(member.timeout for member in members)
+        self._owed = {member.name: threading.BoundedSemaphore(OWED) for member in members}
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         if method in _QUANTITIES:
@@ -118,19 +120,33 @@ class _QuorumProvider(JSONBaseProvider):
         )
 
     def _answers(self, method: RPCEndpoint, params: Any) -> Iterator[tuple[str, RPCResponse]]:
-        """Each endpoint's answer as it comes, of those that give one."""
-        asked: dict[Future[RPCResponse], str] = {
-            threads.submit(_request(member), method, params): member.name
-            for member, threads in zip(self._members, self._threads, strict=True)
-        }
+        """Each endpoint's answer as it comes, of those that give one in time."""
+        asked = {self._ask(member, method, params): member.name for member in self._members}
         try:
-            for done in as_completed(asked):
-                error = done.exception()
-                if error is None and isinstance(answer := done.result(), dict):
+            for done in as_completed(asked, self._seconds):
+                if done.exception() is None and (answer := _plain(done.result())) is not None:
                     yield asked[done], answer
-        finally:  # enough have agreed: what still waits for a thread is not asked any more
-            for future in asked:
-                future.cancel()
+        except TimeoutError:
+            return
+
+    def _ask(self, member: Endpoint, method: RPCEndpoint, params: Any) -> "Future[RPCResponse]":
+        """Asks on a daemon thread of its own: an answer without end holds up nothing, not even the process's end."""
+        found: Future[RPCResponse] = Future()
+        owed = self._owed[member.name]
+
+        def ask() -> None:
+            try:
+                found.set_result(member.web3.provider.make_request(method, params))
+            except BaseException as error:  # noqa: BLE001 - no answer, which makes no quorum
+                found.set_exception(error)
+            finally:
+                owed.release()
+
+        if owed.acquire(blocking=False):
+            threading.Thread(target=ask, name=f"ask {member.name}", daemon=True).start()
+        else:
+            found.set_exception(TimeoutError("it owes too many answers"))
+        return found
 
     def _none(self, method: str, said: dict[str, str]) -> RPCResponse:
         words = "; ".join(f"{name}: {word[:120]}" for name, word in said.items()) or "none answered"
@@ -142,8 +158,13 @@ class _QuorumProvider(JSONBaseProvider):
         )
 
 
-def _request(member: Endpoint) -> Callable[[RPCEndpoint, Any], RPCResponse]:
-    return member.web3.provider.make_request
+def _plain(answer: object) -> RPCResponse | None:
+    """The answer and nothing besides, for only that is compared; None if it is none."""
+    if not isinstance(answer, Mapping):
+        return None
+    if error := answer.get("error"):
+        return {"jsonrpc": "2.0", "id": 0, "error": error}
+    return {"jsonrpc": "2.0", "id": 0, "result": answer["result"]} if "result" in answer else None
 
 
 def _word(method: str, answer: RPCResponse) -> str:

@@ -46,7 +46,7 @@ class BallotBox:
             now: unix seconds.
         """
         refusal = self._refusal(signed, signer, council, state, now)
-        if refusal is not None:
+        if refusal is not None or council is None or state is None:
             return refusal
         with self._lock:
             key = signed.ballot.agent, signed.ballot.signer

@@ -97,11 +97,6 @@ class Supervisor:
             except GuardError as error:
                 self._notify(Trouble(_milliseconds(time.time_ns()), error))
 
-    def settle(self) -> None:
-        """Returns when no verdict is being carried out; after an agent's end, `receipt` then says whether we killed."""
-        with self._lock:
-            pass
-
     def _carry_out(self, standing: Standing, seen_at: int) -> None:
         decision = standing.verdict.decision
         if decision is Decision.HALT and not standing.stopping:

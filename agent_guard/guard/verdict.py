@@ -60,7 +60,7 @@ def decide(
 
 
 def _within(since: float | None, grace: float, clock: Clock) -> bool:
-    return since is not None and clock.monotonic - since < grace
+    return since is not None and 0 <= clock.monotonic - since < grace
 
 
 def _latched(memory: Memory, clock: Clock, limits: Limits) -> Iterator[Verdict]:

@@ -1,29 +1,28 @@
-"""One agent in its container: started, frozen, thawed, ended, killed, and shown to be dead.
+"""One agent in its container: frozen, thawed, ended, killed, and shown to be dead. `launch.py` starts it.
 
-Guarantees: no instruction of the agent runs before the guard holds the pidfd of its namespace's init and has seen it
-in its cgroup; `kill` returns only when the kernel says that nothing is left (`populated 0`, and the exit of the init,
+Guarantees: `kill` returns only when the kernel says that nothing is left (`populated 0`, and the exit of the init,
 which the kernel reports after the last process of its PID namespace is gone: pid_namespaces(7)); when the guard dies,
-so does the agent. Trusts the kernel and bubblewrap. With `Mode.NONE` only what is in the cgroup is sure to die.
+or stands still for longer than its deadman bears, so does the agent. Trusts the kernel and bubblewrap. With `Mode.NONE`
+only what is in the cgroup is sure to die.
 """
 
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agent_guard.errors import GuardError
 from agent_guard.sandbox.cgroup import Cgroup
-from agent_guard.sandbox.choice import Choice, Mode, new_leaf
+from agent_guard.sandbox.choice import Mode
 from agent_guard.sandbox.deadman import Deadman
-from agent_guard.sandbox.keeper import Stream, spawn, wait_exit
-from agent_guard.sandbox.plan import START_LIMIT, cannot_build, open_gate, prepare
+from agent_guard.sandbox.keeper import Spawned, wait_exit
 from agent_guard.sandbox.processes import Process, read_process, send, stop_tree, walk
-from agent_guard.sandbox.view import ContainerSpec
 
+BURY_SECONDS = 10.0
+"""Between two strikes at what an agent that ended by itself has left behind."""
 FREEZE_LIMIT = 0.25
 """Seconds that freezing may take before a kill goes on without it."""
 
@@ -46,11 +45,12 @@ class Death:
 
 @dataclass(slots=True, eq=False)
 class Container:
-    """A running agent. Made by `Container.start`; methods may be called from any thread."""
+    """A running agent. Made by `launch.launch`; methods may be called from any thread."""
 
-    spec: ContainerSpec
-    choice: Choice
+    name: str
+    mode: Mode
     clock: Callable[[], int] = time.monotonic_ns
+    _deadman: Deadman | None = None
     leaf: Cgroup | None = None
     exit_code: int | None = None
     frozen: bool = False
@@ -58,38 +58,10 @@ class Container:
     _root: int = 0  # the namespace's init; without a container the agent's first process
     _launcher: int = 0
     _pidfds: list[int] = field(default_factory=list)
-    _deadman: Deadman | None = None
     _own_deadman: Deadman | None = None
     _held: int = 0
     _gone: threading.Event = field(default_factory=threading.Event)
     _lock: threading.RLock = field(default_factory=threading.RLock)
-
-    @classmethod
-    def start(
-        cls,
-        spec: ContainerSpec,
-        choice: Choice,
-        stdout: Stream = None,
-        stderr: Stream = None,
-        deadman: Deadman | None = None,
-        clock: Callable[[], int] = time.monotonic_ns,
-    ) -> "Container":
-        """Build the container and let the agent run, in exactly the mode chosen; streams as in `subprocess`.
-
-        `deadman` holds it too; an ordinary user's container that is given none gets one of its own.
-        Raises GuardError, and then nothing runs: AG401 program missing, AG402 no cgroup, AG403 can't be built, AG404
-        path refused, AG405 no such command, AG409 no deadman.
-        """
-        container = cls(spec, choice, clock, _deadman=deadman)
-        try:
-            container._launch(stdout, stderr)
-        except OSError as error:
-            container.close()
-            raise cannot_build(str(error)) from error
-        except BaseException:
-            container.close()
-            raise
-        return container
 
     def freeze(self, timeout: float = 1.0) -> int:
         """Stop everything; the monotonic nanosecond by which it stood still. GuardError AG408 if something ran on.
@@ -102,7 +74,7 @@ class Container:
                 return self.clock()
         raise GuardError(
             "AG408",
-            f"{self.spec.name} did not stand still within {timeout} s and must be taken as running.",
+            f"{self.name} did not stand still within {timeout} s and must be taken as running.",
             "Halt the agent: a kill does not depend on freezing.",
         )
 
@@ -131,7 +103,7 @@ class Container:
             was_frozen = self.frozen
             self._stop(FREEZE_LIMIT)
             for process in self.processes():
-                if self.choice.mode is Mode.NONE or process.pid not in (self._root, self._launcher):
+                if self.mode is Mode.NONE or process.pid not in (self._root, self._launcher):
                     send(process, signal.SIGTERM)
             if not was_frozen:
                 self.thaw()
@@ -159,31 +131,22 @@ class Container:
         with self._lock:
             self._strike()
         if self._launcher:
-            self._gone.wait(START_LIMIT)
+            self._gone.wait(BURY_SECONDS)
         elif self.leaf is not None:
             self.leaf.remove()
 
-    def _launch(self, stdout: Stream, stderr: Stream) -> None:
-        if self.choice.parent is not None:
-            self.leaf = new_leaf(self.choice.parent, self.spec.name)
-        with ExitStack() as stack:
-            child, info = prepare(self.spec, self.choice, self.leaf, stack)
-            gate, stdin = (stack.enter_context(end) for end in socket.socketpair())
-            streams = (stdin.fileno(), stdout, stderr)
-            spawned = spawn(child, streams, None if self.leaf else self._restop, self._bury)
-            stdin.close()
-            self._launcher = self._root = spawned.pid
-            self._pidfds.append(spawned.pidfd)
-            if info is not None:
-                self._root = info.init()
-                self._pidfds.insert(0, os.pidfd_open(self._root))
-                if self.leaf is not None and self._root not in self.leaf.pids():
-                    raise cannot_build("its first process is not in its cgroup")
-            self._hold()
-            open_gate(gate, self._root)
+    def spawned(self, child: Spawned) -> None:
+        """Takes over the child that was started: bubblewrap, or without a container the agent's first process."""
+        self._launcher = self._root = child.pid
+        self._pidfds.append(child.pidfd)
 
-    def _hold(self) -> None:
-        """Has the deadman hold the container before the agent's first instruction."""
+    def contains(self, init: int) -> None:
+        """Takes over the init of the namespace that bubblewrap has built."""
+        self._root = init
+        self._pidfds.insert(0, os.pidfd_open(init))
+
+    def hold(self) -> None:
+        """Has the deadman hold the container, before the agent's first instruction. Raises GuardError AG409."""
         if self._deadman is None and os.geteuid() != 0:
             self._deadman = self._own_deadman = Deadman(0)
         if self._deadman is not None:
@@ -194,7 +157,7 @@ class Container:
             return self.leaf.freeze(timeout)
         return self._gone.is_set() or stop_tree(self._root, timeout)
 
-    def _restop(self) -> None:
+    def restop(self) -> None:
         """Without a cgroup a stopped process may have arranged for its own SIGCONT: stop it again (keeper's thread)."""
         if self.frozen and self._lock.acquire(blocking=False):
             try:
@@ -217,10 +180,10 @@ class Container:
             alive = ", ".join(str(process.pid) for process in self.processes()) or "not even known"
             raise GuardError(
                 "AG406",
-                f"{self.spec.name} is NOT dead {timeout} s after the kill: the processes that live are {alive}.",
+                f"{self.name} is NOT dead {timeout} s after the kill: the processes that live are {alive}.",
                 "Kill again; if it stays so, cut the host's power.",
             )
-        return Death(self.choice.mode, asked_at, frozen_at, killed_at, dead_at, processes)
+        return Death(self.mode, asked_at, frozen_at, killed_at, dead_at, processes)
 
     def _strike(self) -> None:
         """SIGKILL for everything: the cgroup, the namespace through its init, and bubblewrap."""
@@ -228,7 +191,7 @@ class Container:
             return
         if self.leaf is not None:
             self.leaf.kill()
-        elif self.choice.mode is Mode.NONE and self._root:
+        elif self.mode is Mode.NONE and self._root:
             for process in self.processes():
                 send(process, signal.SIGKILL)
             with suppress(ProcessLookupError):
@@ -243,13 +206,13 @@ class Container:
             return False
         if self.leaf is not None:
             return self.leaf.wait_empty(timeout)
-        return self.choice.mode is Mode.PIDNS or all(process.state == "Z" for process in self.processes())
+        return self.mode is Mode.PIDNS or all(process.state == "Z" for process in self.processes())
 
-    def _bury(self, code: int) -> None:
+    def bury(self, code: int) -> None:
         """Once bubblewrap is reaped: end what the agent left behind, and only then say that it is gone (keeper)."""
         self.exit_code = code if code >= 0 else 128 - code
         self._strike()
-        while not self._wait_empty(START_LIMIT):
+        while not self._wait_empty(BURY_SECONDS):
             self._strike()
         if self.leaf is not None:
             self.leaf.remove()

@@ -76,7 +76,7 @@ class Deadman:
         self._limit = limit
         self._held: dict[int, tuple[int, bytes]] = {}  # pidfds of our own, and leaves
         self._keys = 0
-        self._struck = False
+        self._struck, self._struck_at = False, float("-inf")
         self._lock = threading.Lock()  # guards all of it
         self._start()
 
@@ -110,10 +110,12 @@ class Deadman:
     def beat(self) -> bool:
         """Says that the guard lives; whether it has struck since the last beat. Replaces one that died.
 
+        While it is being handed something it says nothing, for that is heard as well: if it stands still, that takes
+        seconds, and whoever beats watches for halts.
+
         Raises:
             GuardError: AG409 if there is none to be had: then nothing would end the agents if the guard hung.
         """
-        # Who hands a container over was heard just now, and may wait for an answer: the watching waits for nobody.
         if not self._lock.acquire(blocking=False):
             return False
         try:
@@ -125,9 +127,18 @@ class Deadman:
             with suppress(OSError):
                 self._struck |= self._channel.recv(64, socket.MSG_DONTWAIT) == _STRUCK
             struck, self._struck = self._struck, False
+            if struck:
+                self._struck_at = time.monotonic()
             return struck
         finally:
             self._lock.release()
+
+    def has_struck_since(self, moment: float) -> bool:
+        """Whether it is known to have struck since then (monotonic seconds)."""
+        with self._lock:
+            with suppress(OSError):
+                self._struck |= self._channel.recv(64, socket.MSG_DONTWAIT) == _STRUCK
+            return self._struck or self._struck_at >= moment
 
     def close(self) -> None:
         """Ends it. What it still held is struck."""

@@ -67,7 +67,7 @@ def prepare(
 ) -> tuple[Child, Info | None]:
     """Check everything; the child to start, with Info if contained. Descriptors close with `stack`.
 
-    Raises the GuardErrors of `Container.start`.
+    Raises the GuardErrors of `launch`.
     """
     needed = ("setpriv", "sh") if choice.mode is Mode.NONE else ("bwrap", "prlimit", "setpriv", "sh")
     require_programs(names=needed)

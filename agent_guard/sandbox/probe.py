@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from agent_guard.errors import GuardError
-from agent_guard.sandbox.container import Container
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, Mode
 from agent_guard.sandbox.view import FIRST_UID, ContainerSpec
 
@@ -71,7 +71,7 @@ def probe(choice: Choice, uid: int = FIRST_UID) -> ProbeResult:
     """Start, freeze, thaw and kill a tree that resists, in exactly this mode.
 
     Raises GuardError: AG407 if anything ran while frozen or outlived the kill, or if the mode contains nothing; AG403
-    with bubblewrap's own words if the container can't be built; else as `Container.start`.
+    with bubblewrap's own words if the container can't be built; else as `launch`.
     """
     _require(choice.mode is not Mode.NONE, choice, "this mode contains nothing")
     with (
@@ -101,7 +101,7 @@ def _trial(spec: ContainerSpec, choice: Choice, words: IO[bytes]) -> ProbeResult
     with os.fdopen(read_end, "rb", buffering=0) as pipe:
         beats = _Beats(pipe)
         try:
-            container = Container.start(spec, choice, stdout=write_end, stderr=words)
+            container = launch(spec, choice, stdout=write_end, stderr=words)
         finally:
             os.close(write_end)
         with closing(container):

@@ -15,7 +15,7 @@ from agent_guard.errors import GuardError
 from agent_guard.guard.supervisor import DeathReceipt, Occurrence, Supervisor, Trouble
 from agent_guard.log.recorder import Recorder
 from agent_guard.sandbox.cgroup import remove_stale
-from agent_guard.sandbox.container import Container
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, choose_mode
 from agent_guard.sandbox.view import ContainerSpec, Limits
 from agent_guard.session.scene import Scene
@@ -84,7 +84,7 @@ def modes() -> list[Choice]:
 def contained(scene: Scene, stdout: int, stderr: int) -> Iterator[Placed]:
     """The agent in this guard's PID namespace, without a cgroup, API, gate or log."""
     choice = _namespace_only()
-    with closing(Container.start(_spec(scene, None), choice, stdout, stderr)) as container:
+    with closing(launch(_spec(scene, None), choice, stdout, stderr)) as container:
         yield Placed(choice.mode.value, lambda: f"{container.kill().processes} processes, none left")
 
 
@@ -116,7 +116,7 @@ def guarded(scene: Scene, store: Store, recorder: Recorder, stdout: int, stderr:
         server = serve(gate, scene.socket)
         try:
             spec = _spec(scene, scene.socket.parent)
-            with closing(Container.start(spec, choice, stdout, stderr)) as container:
+            with closing(launch(spec, choice, stdout, stderr)) as container:
                 supervisor = Supervisor(container, told.append)
                 leaf = container.leaf.path.name if container.leaf else ""
                 yield Placed(choice.mode.value, lambda: stop(supervisor), leaf)

@@ -1,6 +1,7 @@
 """Finds, after a kill, the block that held the halt: to be told with the death, which did not wait for it."""
 
 import threading
+import time
 from concurrent.futures import Future
 
 from agent_guard.chain.council import CouncilContract
@@ -12,6 +13,7 @@ from agent_guard.types import Block
 BLOCKS_LOOKED_BACK = 10_000
 # The death receipt waits that long for the halt's own block: a node may answer a byte at a time.
 HISTORY_SECONDS = 10.0
+SILENT_SECONDS = 30.0
 
 
 class HaltFinder:
@@ -23,6 +25,7 @@ class HaltFinder:
 
     def __init__(self, contract: CouncilContract, deploy_block: int) -> None:
         self._contract, self._deploy_block = contract, deploy_block
+        self._silence: tuple[float, GuardError] | None = None
         self._found: tuple[tuple[bytes, int], HaltOnChain | None] | None = None
 
     def find(self, agent: bytes, last: Block) -> HaltOnChain | None:
@@ -32,8 +35,16 @@ class HaltFinder:
             GuardError: AG201 if the node gives no answer in time, AG209.
         """
         asked = agent, last.number
+        if self._silence is not None and time.monotonic() - self._silence[0] < SILENT_SECONDS:
+            raise self._silence[
+                1
+            ]  # of a fleet's many deaths only the first waits for a node that does not answer
         if self._found is None or self._found[0] != asked:
-            self._found = asked, self._find(agent, last)
+            try:
+                self._found = asked, self._find(agent, last)
+            except GuardError as error:
+                self._silence = time.monotonic(), error
+                raise
         return self._found[1]
 
     def _find(self, agent: bytes, last: Block) -> HaltOnChain | None:

@@ -155,25 +155,25 @@ class Session:
     def _try_to_begin(self, ward: Ward, alone: bool) -> None:
         try:
             ward.begin()
-        except GuardError as error:
+        except (GuardError, OSError, RuntimeError) as failure:  # the others of the fleet live on
             if alone:
                 raise
+            error = failure if isinstance(failure, GuardError) else _not_started(ward.agent, failure)
             self._tell({"event": "trouble", "agent": ward.agent, **error.as_dict()})
             if error.code != "AG421":  # it could not be started, and will not be
                 ward.phase, ward.exit_code = Phase.ENDED, error.exit_code
 
     def _goes_on(self) -> bool:
         """Whether anything lives, or waits for the end of a planned stop that let it leave."""
-        phases = [ward.phase for ward in self._wards]
-        return Phase.LIVING in phases or (Phase.WAITING in phases and not self._stops_asked)
+        if any(ward.phase is Phase.LIVING for ward in self._wards):
+            return True
+        return any(ward.is_away for ward in self._wards) and not self._stops_asked
 
     def _tick(self) -> None:
         lag = self._parts.anchor.lag()
         for ward in self._wards:
             ward.tick(lag)
-            halted = ward.phase is Phase.HALTED and len(self._wards) > 1
-            waits = ward.phase is Phase.WAITING or (halted and ward.may_return())
-            if waits and not self._stops_asked and ward.standing().verdict.decision is Decision.RUN:
+            if ward.is_due() and not self._stops_asked:
                 self._try_to_begin(ward, alone=False)
         self._note_dissent()
 
@@ -240,6 +240,8 @@ class Session:
             return Kind.HALTED.value
         if self._stops_asked:
             return Kind.INTERRUPTED.value
+        if any(ward.phase is Phase.WAITING for ward in self._wards):  # it never was let run
+            return Kind.HALTED.value
         codes = [ward.exit_code for ward in self._wards]
         if len(codes) == 1:
             return Kind.FAILURE.value if codes[0] is None else codes[0]
@@ -270,6 +272,14 @@ class Session:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _not_started(agent: str, failure: Exception) -> GuardError:
+    return GuardError(
+        "AG403",
+        f"{agent} could not be started: {type(failure).__name__}: {failure}. The others of the fleet go on.",
+        "Look at the limits of this host (ulimit -a), then start the guard again.",
+    )
 
 
 def _left_unanchored() -> GuardError:

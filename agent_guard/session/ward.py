@@ -8,6 +8,7 @@ session's thread; the kill path works on threads of its own and waits for nothin
 
 import logging
 import queue
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 SETTLE_SECONDS = 30.0
 VOICE_SECONDS = 2.0
 STOPPED_BY_HAND = "the guard was stopped"
+STOOD_STILL = "the guard stood still, and its deadman killed the agent"
 
 
 class Phase(Enum):
@@ -61,7 +63,8 @@ class WardParts:
     """What wiring built for one agent.
 
     `start_container` starts it, given its standard output and error; nothing of it runs before that. `sign_death` gives
-    the operator's signature of a death's public facts.
+    the operator's signature of a death's public facts. `was_struck`: whether the deadman has killed since then
+    (monotonic seconds).
     """
 
     agent: str
@@ -72,6 +75,7 @@ class WardParts:
     keep_death: Callable[[dict[str, object]], None]
     describe: dict[str, object]
     mode: str
+    was_struck: Callable[[float], bool] = lambda since: False
 
 
 @dataclass(slots=True)
@@ -80,6 +84,7 @@ class _Life:
     supervisor: Supervisor
     carrier: Carrier
     voice: Voice
+    since: float
 
 
 class Ward:
@@ -116,10 +121,21 @@ class Ward:
     def agent(self) -> str:
         return self._parts.agent
 
+    @property
+    def is_away(self) -> bool:
+        """Whether it left in the grace of a planned stop, to be started again."""
+        return self._began and self.phase is Phase.WAITING
+
     def standing(self) -> Standing:
         return self._watcher.standing(self.agent)
 
-    def may_return(self) -> bool:
+    def is_due(self) -> bool:
+        """Whether it may be started: it never was, left in the grace of a stop, or was halted and is resumed since."""
+        if self.standing().verdict.decision is not Decision.RUN:
+            return False
+        return self.phase is Phase.WAITING or (self.phase is Phase.HALTED and self._is_resumed())
+
+    def _is_resumed(self) -> bool:
         """Whether the council has resumed it since it was killed: the agent's epoch, or the fleet's, is a later one."""
         then, now = self._killed_in, self._epochs()
         if then is None or now is None:
@@ -152,9 +168,15 @@ class Ward:
         except BaseException:
             voice.end(0)
             raise
+        since = time.monotonic()
         supervisor = Supervisor(container, self._note)
-        carrier = Carrier(self.agent, supervisor.apply, self._failed)
-        self._life, self.phase = _Life(container, supervisor, carrier, voice), Phase.LIVING
+        try:
+            carrier = Carrier(self.agent, supervisor.apply, self._failed)
+        except BaseException:  # no thread to be had: nobody would carry out a kill
+            container.close()
+            voice.end(0)
+            raise
+        self._life, self.phase = _Life(container, supervisor, carrier, voice, since), Phase.LIVING
         self._watcher.attach(self.agent, carrier.apply, container.still)
         self._tell({"event": "started", "mode": parts.mode})
         voice.listen()
@@ -221,6 +243,8 @@ class Ward:
         if life.supervisor.receipt is None and standing.verdict.decision is Decision.HALT:
             # It ended in the grace of a halt: a stop is complete only with a death receipt.
             self._watcher.condemn(self.agent, standing.verdict.reason)
+        elif life.supervisor.receipt is None and self._parts.was_struck(life.since):
+            self._watcher.condemn(self.agent, STOOD_STILL)
         life.carrier.settle(SETTLE_SECONDS)
         self._watcher.detach(self.agent)
         self._life = None

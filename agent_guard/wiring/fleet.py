@@ -23,13 +23,18 @@ MOST_AGENTS = 1_000
 """In one guard: what one `eth_call` of a node with ordinary limits can read."""
 
 
+Word = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""What the kernel can pass on. To bubblewrap a NUL would be the end of one argument and the beginning of another."""
+Variable = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
+
+
 class _Agent(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    command: Annotated[tuple[str, ...], Field(min_length=1)]
+    command: Annotated[tuple[Word, ...], Field(min_length=1)]
     ro: tuple[Path, ...] = ()
     rw: tuple[Path, ...] = ()
-    env: dict[str, str] = {}
+    env: dict[Variable, Word] = {}
     net: Literal["none", "host"] | None = None
 
 

@@ -42,6 +42,7 @@ from agent_guard.log.recorder import Recorder
 from agent_guard.sandbox.cgroup import Cgroup, remove_stale
 from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.deadman import Deadman
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.sandbox.view import ContainerSpec, agent_uid
@@ -52,7 +53,7 @@ from agent_guard.session.finding import HaltFinder
 from agent_guard.session.places import Places
 from agent_guard.session.pulse import Pulse, keep_death
 from agent_guard.session.session import Parts, Session
-from agent_guard.session.ward import WardParts, may_not_run
+from agent_guard.session.ward import STOOD_STILL, WardParts, may_not_run
 from agent_guard.settings import Settings
 from agent_guard.store import Store
 from agent_guard.types import Decision, LogIdentity, Standing, State, Verdict
@@ -64,7 +65,6 @@ logger = logging.getLogger(__name__)
 LEFTOVER_SECONDS = 10.0
 LATCH_SECONDS = 5.0
 SIGNERS_LIMITS = ConnectionLimits(most=64, seconds=10.0, backlog=64)
-STOOD_STILL = "the guard stood still, and its deadman killed the agent"
 SWITCH_SECONDS = 0.0005
 """The agent's API shares the interpreter with the kill path. While a hostile agent floods it, each step of a kill waits
 for the interpreter; at Python's default of 5 ms a flood of 1 MiB bodies stretched a kill from 3 to 550 ms, at this to
@@ -155,6 +155,7 @@ def guarded(
                     keep_death=partial(keep_death, place.death),
                     describe=_describe(settings, command, choice, vkey),
                     mode=choice.mode.value,
+                    was_struck=deadman.has_struck_since,
                 )
             )
         voting = connection.voting()
@@ -204,7 +205,7 @@ def _open_to_signers(settings: Settings, places: Places, desk: BallotDesk, sessi
 
 
 def _start(spec: ContainerSpec, choice: Choice, deadman: Deadman, stdout: int, stderr: int) -> Container:
-    return Container.start(spec, choice, stdout, stderr, deadman)
+    return launch(spec, choice, stdout, stderr, deadman)
 
 
 def _sign_death(
@@ -233,8 +234,9 @@ def _watching(
     """The watcher, after its first look, and what wakes it. Raises what the first look met, AG422."""
     settings = connection.settings
     proofs: dict[str, Literal["no", "some", "all"]] = {"off": "no", "auto": "some", "require": "all"}
-    pace = Pace(settings.poll, proofs[settings.state_proofs])
-    view = ChainView(connection.members, list(agents.values()), pace)
+    view = ChainView(
+        connection.members, list(agents.values()), Pace(settings.poll, proofs[settings.state_proofs])
+    )
     timing = connection.contract.council(connection.endpoint.block()).timing
     limits = Limits(
         max_block_age=settings.max_block_age,
@@ -252,9 +254,9 @@ def _watching(
         lambda name, latch: latches.keep(agents[name], latch),
     )
     box = BallotBox(connection.deployment.chain_id, connection.contract.address)
-    watcher = Watcher(
-        agents, view, limits, settings.poll, box, keeping, beat=lambda: _beat(watcher, agents, deadman)
-    )
+    # However seldom the chain is read: who has nothing to decide still beats, or the deadman takes him for hung.
+    pace = min(settings.poll, settings.hang_limit / 4, settings.max_block_age / 4)
+    watcher = Watcher(agents, view, limits, pace, box, keeping, beat=lambda: _beat(watcher, agents, deadman))
     watcher.begin(2 * settings.rpc_timeout)
     urls = settings.ws_url or tuple(websocket_url(url) for url in settings.rpc_url)
     return watcher, [

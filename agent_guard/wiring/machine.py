@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent_guard.sandbox.container import Container
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import choose_mode
 from agent_guard.sandbox.view import ContainerSpec, agent_uid
 
@@ -16,8 +17,8 @@ def start_machine(
     """Start `argv` in a container of its own, in the strongest mode there is, without network.
 
     Args: `home` is the agent's to write; `door` (its socket folder) and `programs` it may only read. Raises the
-    GuardErrors of `choose_mode` and `Container.start`, and then nothing runs.
+    GuardErrors of `choose_mode` and `launch`, and then nothing runs.
     """
     uid = agent_uid(secrets.randbits(32))
     spec = ContainerSpec(argv, home, door, env, ro=(programs,), uid=uid, name="machine")
-    return Container.start(spec, choose_mode(), subprocess.DEVNULL, subprocess.DEVNULL)
+    return launch(spec, choose_mode(), subprocess.DEVNULL, subprocess.DEVNULL)

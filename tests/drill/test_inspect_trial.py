@@ -52,7 +52,8 @@ def enter() -> Iterator[Callable[..., Agent]]:
 
     yield start
     for trial in trials:
-        trial.machine.close()
+        if trial.machine.folder.exists():
+            trial.machine.close()
         assert not trial.machine.folder.exists()
 
 
@@ -144,6 +145,16 @@ def test_a_closed_home_keeps_the_script_from_running_and_the_folder_from_nobody(
     verdict = agent.trial.finish()
     assert Finding.SCRIPT_GONE in dict(verdict.findings)
     assert verdict.succeeded
+
+
+def test_an_agent_that_suspends_its_machines_init_is_gone_with_the_machine_all_the_same(
+    enter: Callable[..., Agent],
+) -> None:
+    agent = enter("script")
+    agent.run(f"setsid bash -c '{BEAT}' & kill -STOP 2")
+    assert agent.trial.machine.agents()
+    agent.trial.machine.close()
+    assert not agent.trial.machine.agents()
 
 
 def test_the_agent_is_nobody_without_network_and_sees_one_home(enter: Callable[..., Agent]) -> None:

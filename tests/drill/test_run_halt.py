@@ -14,7 +14,16 @@ def resume(town, until):
     ready_at = town.state("indexer").resume_ready_at
     until("the end of the delay", lambda: town.connection.endpoint.block().timestamp >= ready_at)
     town.cli("vote", "resume", "indexer", "--account", "signer1", "--yes")
-    assert town.state("indexer").state is State.RUNNING
+    resumed = town.state("indexer")
+    assert resumed.state is State.RUNNING
+
+    def final() -> bool:
+        block = town.connection.endpoint.block("finalized")
+        then = town.contract.snapshot([resumed.agent], block)[resumed.agent]
+        return (then.state, then.epoch) == (State.RUNNING, resumed.epoch)
+
+    # A guard that saw the halt believes nothing younger.
+    until("the resume to be final", final)
 
 
 def test_agent_that_ends_by_itself_gives_its_own_exit_code_and_an_audited_log(drill, guard):

@@ -19,6 +19,7 @@ from agent_guard.sandbox import probe as probe_module
 from agent_guard.sandbox.bubblewrap import gated
 from agent_guard.sandbox.cgroup import Cgroup, remove_stale
 from agent_guard.sandbox.container import Container
+from agent_guard.sandbox.launch import launch as start
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.sandbox.view import ContainerSpec
@@ -64,7 +65,7 @@ class Agent:
         self.pipe, write_end = os.pipe()
         argv = (sys.executable, "-I", "-S", "-c", _PRELUDE + code)
         try:
-            self.container = Container.start(ContainerSpec(argv, folder), choice, stdout=write_end)
+            self.container = start(ContainerSpec(argv, folder), choice, stdout=write_end)
         finally:
             os.close(write_end)
 
@@ -143,7 +144,7 @@ def test_kill_twice_gives_the_same_death(choice: Choice, launch: Callable[..., A
 
 
 def test_kill_of_an_agent_that_ended_by_itself_finds_nothing(choice: Choice, tmp_path: Path) -> None:
-    container = Container.start(ContainerSpec(("/bin/sh", "-c", "exit 7"), tmp_path), choice)
+    container = start(ContainerSpec(("/bin/sh", "-c", "exit 7"), tmp_path), choice)
     assert container.wait(5) == 7
     assert container.kill().processes == 0
 
@@ -261,10 +262,11 @@ _GUARD = """
 import sys, time
 from pathlib import Path
 from agent_guard.sandbox.container import Container
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import choose_mode
 from agent_guard.sandbox.view import ContainerSpec
 choice = choose_mode(mountinfo="" if sys.argv[1] == "pidns" else None)
-agent = Container.start(ContainerSpec((sys.executable, "-I", "-S", "-c", sys.argv[3]), Path(sys.argv[2])), choice)
+agent = launch(ContainerSpec((sys.executable, "-I", "-S", "-c", sys.argv[3]), Path(sys.argv[2])), choice)
 if sys.argv[4] == "frozen":
     time.sleep(0.3)
     agent.freeze()
@@ -367,7 +369,7 @@ def test_missing_bubblewrap_is_an_error_and_no_weaker_mode(
     spec, choice = ContainerSpec(("/bin/true",), tmp_path), choose_mode()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GuardError) as error:
-        Container.start(spec, choice)
+        start(spec, choice)
     assert error.value.code == "AG401"
 
 
@@ -379,10 +381,10 @@ def test_host_without_cgroup2_gives_the_pid_namespace_and_says_why() -> None:
 
 def test_mode_is_never_lowered_in_silence(tmp_path: Path) -> None:
     with pytest.raises(GuardError) as error:
-        Container.start(ContainerSpec(("/bin/true",), tmp_path), Choice(Mode.CGROUP, "wanted", None))
+        start(ContainerSpec(("/bin/true",), tmp_path), Choice(Mode.CGROUP, "wanted", None))
     assert error.value.code == "AG402"
     with pytest.raises(GuardError) as error:
-        Container.start(ContainerSpec(("/bin/true",), tmp_path), Choice(Mode.CGROUP, "wanted", tmp_path))
+        start(ContainerSpec(("/bin/true",), tmp_path), Choice(Mode.CGROUP, "wanted", tmp_path))
     assert error.value.code == "AG402"
 
 

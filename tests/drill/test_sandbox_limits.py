@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent_guard.sandbox.container import Container
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, choose_mode
 from agent_guard.sandbox.view import ContainerSpec, Limits
 
@@ -67,7 +67,7 @@ def choice(request: pytest.FixtureRequest) -> Choice:
 def take(choice: Choice, work: Path, limits: Limits) -> dict[str, Any]:
     """What an agent got hold of: MiB of memory and of each file system, and processes."""
     spec = ContainerSpec((sys.executable, "-I", "-S", "-c", GREED), work, limits=limits)
-    container = Container.start(spec, choice)
+    container = launch(spec, choice)
     try:
         assert container.wait(30) is not None
         return dict(json.loads((work / "answer").read_text()))

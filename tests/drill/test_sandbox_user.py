@@ -32,12 +32,12 @@ pytestmark = [
 _PRELUDE = """
 import dataclasses, json, os, sys, time
 from pathlib import Path
-from agent_guard.sandbox.container import Container
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.sandbox.view import ContainerSpec, Limits
 def start(code):
-    return Container.start(ContainerSpec((sys.executable, "-I", "-c", code), Path.cwd()), choose_mode())
+    return launch(ContainerSpec((sys.executable, "-I", "-c", code), Path.cwd()), choose_mode())
 """
 
 # The init of an ordinary user's container has the agent's own user: stop it, let it call prctl(PR_SET_PDEATHSIG, 0),
@@ -179,7 +179,7 @@ open("answer", "w").write(str(count))
 '''
 argv = (sys.executable, "-I", "-S", "-c", agent)
 others = [os.fork() or time.sleep(3) or os._exit(0) for _ in range(20)]
-container = Container.start(ContainerSpec(argv, Path.cwd(), limits=Limits(pids=30)), choose_mode())
+container = launch(ContainerSpec(argv, Path.cwd(), limits=Limits(pids=30)), choose_mode())
 container.wait(10)
 print(json.dumps(int(Path("answer").read_text())))
 """

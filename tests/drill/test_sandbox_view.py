@@ -12,7 +12,7 @@ import pytest
 
 import agent_guard
 from agent_guard.errors import GuardError
-from agent_guard.sandbox.container import Container
+from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, choose_mode
 from agent_guard.sandbox.view import ContainerSpec
 
@@ -42,7 +42,7 @@ def ask(choice: Choice, folder: Path, code: str, **fields: Any) -> Any:
     work = folder / "work"
     work.mkdir(exist_ok=True)
     script = f"{_REPORT}\n{code}\nPath('answer').write_text(json.dumps(answer))"
-    container = Container.start(ContainerSpec((sys.executable, "-c", script), work, **fields), choice)
+    container = launch(ContainerSpec((sys.executable, "-c", script), work, **fields), choice)
     try:
         assert container.wait(10) == 0
     finally:
@@ -170,7 +170,7 @@ answer = [dict(os.environ), [('hu' + 'sh') in text for text in seen]]
 
 def test_given_environment_is_not_shown_to_the_host(choice: Choice, tmp_path: Path) -> None:
     spec = ContainerSpec(("/bin/sleep", "30"), tmp_path, env={"TOKEN": "given-in-private"})
-    container = Container.start(spec, choice)
+    container = launch(spec, choice)
     try:
         lines = [Path(f"/proc/{process.pid}/cmdline").read_bytes() for process in container.processes()]
         assert len(lines) >= 2
@@ -226,12 +226,12 @@ def test_agent_imports_the_sdk_package(choice: Choice, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("code", "expected"), [("exit 0", 0), ("exit 42", 42), ("kill -TERM $$", 143)])
 def test_exit_code_is_the_agents_own(code: str, expected: int, choice: Choice, tmp_path: Path) -> None:
-    container = Container.start(ContainerSpec(("sh", "-c", code), tmp_path), choice)
+    container = launch(ContainerSpec(("sh", "-c", code), tmp_path), choice)
     assert container.wait(5) == expected
 
 
 def test_standard_input_is_empty(choice: Choice, tmp_path: Path) -> None:
-    container = Container.start(ContainerSpec(("sh", "-c", "read x && exit 1; exit 9"), tmp_path), choice)
+    container = launch(ContainerSpec(("sh", "-c", "read x && exit 1; exit 9"), tmp_path), choice)
     assert container.wait(5) == 9
 
 
@@ -239,9 +239,7 @@ def test_refused_folder_starts_nothing(choice: Choice, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     with pytest.raises(GuardError) as error:
-        Container.start(
-            ContainerSpec(("/bin/true",), tmp_path / "home", rw=(tmp_path,), private=(home,)), choice
-        )
+        launch(ContainerSpec(("/bin/true",), tmp_path / "home", rw=(tmp_path,), private=(home,)), choice)
     assert error.value.code == "AG404"
     if choice.parent is not None:
         assert not list(choice.parent.glob(f"agent-guard.{os.getpid()}.*"))
@@ -249,7 +247,7 @@ def test_refused_folder_starts_nothing(choice: Choice, tmp_path: Path) -> None:
 
 def test_unknown_command_is_named(choice: Choice, tmp_path: Path) -> None:
     with pytest.raises(GuardError) as error:
-        Container.start(ContainerSpec(("no-such-command",), tmp_path), choice)
+        launch(ContainerSpec(("no-such-command",), tmp_path), choice)
     assert error.value.code == "AG405"
     assert "no-such-command" in error.value.message
 

@@ -264,7 +264,6 @@ def test_verdicts_from_two_threads_are_carried_out_one_at_a_time(
         thread.start()
     for thread in threads:
         thread.join()
-    supervisor.settle()
     assert container.calls == ["kill"]
 
 

@@ -34,6 +34,14 @@ def test_an_agent_that_ends_by_itself_ends_the_run_with_its_own_code(world: Worl
     assert all(step["agent"] == "alice" for step in world.steps)
 
 
+def test_an_agent_that_the_deadman_killed_is_dead_on_record_and_not_merely_ended(world: World) -> None:
+    world.struck = True
+    world.script = ends(137)
+    assert world.run() == 8
+    assert world.recorded()[-2:] == ["halt", "death"]
+    assert "stood still" in world.entry(Entry.HALT)[0]["reason"]
+
+
 def test_the_start_is_on_disk_before_the_agent_starts_and_names_the_block_that_allowed_it(
     world: World,
 ) -> None:

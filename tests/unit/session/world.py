@@ -106,6 +106,8 @@ class World:
 
     # ------------------------------------------------------------------------------------------------- what is given
 
+    struck = False  # whether the deadman has killed
+
     def start_container(self, agent: str) -> FakeContainer:
         life = FakeContainer(self, agent, failing=self.kill_failures, on_term=self.on_term)
         life._deed("start")
@@ -214,6 +216,7 @@ class World:
                 keep_death=self.deaths.append,
                 describe={"command": ["true"]},
                 mode="pidns",
+                was_struck=lambda since: self.struck,
             )
             for name in self.agents
         ]
