@@ -47,8 +47,8 @@ def clean(text: str, limit: int = LIMIT) -> str:
     head = text[
         : 8 * limit + 64
     ]  # nobody reads a hostile text to its end; the ellipsis says that there is more
-    line = _stack("".join(map(_harmless, _ESCAPE.sub(REPLACEMENT, head))))
-    line = _REPLACEMENTS.sub(REPLACEMENT, " ".join(line.split()))
+    line = "".join(map(_harmless, _ESCAPE.sub(REPLACEMENT, head)))
+    line = _REPLACEMENTS.sub(REPLACEMENT, _stack(" ".join(line.split())))
     if len(line) <= limit and len(head) == len(text):
         return line
     return line[: limit - 1] + ELLIPSIS

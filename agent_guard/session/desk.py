@@ -174,8 +174,11 @@ class BallotDesk:
             self._record_all()
 
     def _record_all(self) -> None:
-        while not self._records.empty():
-            signed, source, refusal = self._records.get()
+        while True:
+            try:
+                signed, source, refusal = self._records.get_nowait()
+            except queue.Empty:
+                return
             if refusal is not None and not self._has_room():
                 with self._changed:
                     self._unrecorded += 1
@@ -215,7 +218,10 @@ class BallotDesk:
         """Whether these ballots need no more relaying."""
         try:
             self._submit(batch)
-        except GuardError as error:
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw must not end the relaying
+            if not isinstance(error, GuardError):
+                logger.error("ballots not relayed yet (%s: %s); trying again", type(error).__name__, error)
+                return False
             expired = all(self._now() >= signed.ballot.deadline for signed in batch)
             if error.code != "AG313" and not expired:  # the chain has not spoken: try again
                 logger.debug("ballots not relayed yet: %s", error.message)

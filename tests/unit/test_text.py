@@ -2,7 +2,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent_guard.text import ELLIPSIS, LIMIT, MAX_MARKS, REPLACEMENT, ago, clean, duration, iso, shorten
@@ -32,6 +32,7 @@ def test_whatever_comes_in_one_short_harmless_line_goes_out(text, limit):
 
 
 @given(anything)
+@example("\r\u0300")
 def test_cleaning_twice_changes_nothing_more(text):
     assert clean(clean(text)) == clean(text)
 
