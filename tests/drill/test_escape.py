@@ -37,7 +37,7 @@ JOBS = 2
 BROKEN = """
 from agent_guard.drill import post
 from agent_guard.sandbox.container import Container, Death
-Container.kill = lambda self, timeout=10.0: Death(self.choice.mode, 1, 2, 3, 4, 9)
+Container.kill = lambda self, timeout=10.0: Death(self.mode, 1, 2, 3, 4, 9)
 post.main()
 """
 
