@@ -13,7 +13,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RpcUrl = Annotated[
     list[str] | None,
     typer.Option(
-        "--rpc-url", metavar="URL", help="JSON-RPC node. Default: ETH_RPC_URL, settings, local devnet."
+        "--rpc-url",
+        metavar="URL",
+        help="JSON-RPC node; repeat for a quorum. Default: ETH_RPC_URL, settings, local devnet.",
     ),
 ]
 Network = Annotated[
