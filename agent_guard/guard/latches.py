@@ -44,7 +44,7 @@ class Latches:
             if not latch.holds:  # no such file was ever written
                 raise ValueError("it keeps no epoch")
             return latch
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Latch()
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise GuardError(

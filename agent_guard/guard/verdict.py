@@ -43,9 +43,9 @@ def decide(
     """
     said = words(readings, clock, limits)
     demands = [
-        *_latched(memory, clock, limits),
         *_balloted(ballots),
-        *_halted(readings, memory, clock, limits),
+        *_halted(readings, memory, clock, limits),  # before the latch: of two halts the newer reason is told
+        *_latched(memory, clock, limits),
         *_asked(memory, clock, limits),
         *_unknown(readings, memory, clock, limits),
         *_paused(said, memory, clock, limits),
