@@ -226,6 +226,19 @@ def test_a_ctrl_c_kills_all_and_ends_with_130(fleet: World) -> None:
     assert fleet.deeds[-2:] == ["stop the api", "anchor"]
 
 
+def test_a_ctrl_c_ends_with_130_though_the_council_had_halted_one_before(fleet: World) -> None:
+    def script(world: World) -> None:
+        world.until("started", times=2)
+        world.say(HALTED)
+        world.until("dead")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    fleet.script = script
+    assert fleet.run() == 130
+    reasons = {step["agent"]: step["reason"] for step in fleet.steps if step["event"] == "dead"}
+    assert reasons == {"alice": "halted by the council", "bob": "the guard was stopped"}
+
+
 def test_a_ctrl_c_before_all_have_started_starts_no_more_and_kills_the_first(fleet: World) -> None:
     start = fleet.start_container
 

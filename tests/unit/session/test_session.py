@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -176,10 +177,9 @@ def test_a_kill_that_fails_is_told_and_tried_again_until_it_is_proven(world: Wor
     assert world.deeds.count("kill") == 3
 
 
-def test_a_kill_that_fails_in_a_way_nobody_foresaw_is_tried_again_and_does_not_spin(
+def test_a_kill_that_fails_in_a_way_nobody_foresaw_is_tried_again_and_said(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is tried again with each standing: at once and for ever would take the processor from every other kill."""
     world.script = halts
     world.kill_failures = [OSError("the cgroup is gone") for _ in range(3)]
     assert world.run() == 8
@@ -188,6 +188,28 @@ def test_a_kill_that_fails_in_a_way_nobody_foresaw_is_tried_again_and_does_not_s
         "alice: the guard failed (OSError: the cgroup is gone); halting"
     ] * 3
     assert world.step("dead")["reason"] == "halted by the council"
+
+
+def test_a_kill_that_goes_on_failing_is_tried_at_every_look_and_takes_no_processor_for_itself(
+    world: World,
+) -> None:
+    """At once and for ever, it would take the processor from every other kill."""
+
+    def script(world: World) -> None:
+        kill, fails_until = world.lives[-1].kill, time.monotonic() + 0.4
+
+        def failing() -> object:
+            if time.monotonic() < fails_until:
+                world.deeds.append("try")
+                raise OSError("the cgroup is gone")
+            return kill()
+
+        world.lives[-1].kill = failing  # type: ignore
+        halts(world)
+
+    world.script = script
+    assert world.run() == 8
+    assert 2 < world.deeds.count("try") < 100  # the world's watcher looks every 20 ms
 
 
 def test_a_freeze_that_fails_in_a_way_nobody_foresaw_kills_the_agent(world: World) -> None:
@@ -271,6 +293,7 @@ def test_a_signal_kills_the_agent_first_and_ends_the_run_with_130(
     assert world.step("dead")["reason"] == "the guard was stopped"
     assert not any(deed.startswith("look for") for deed in world.deeds)
     assert world.told == ["started", "halted", "dead"]
+    assert [agent.phase for agent in world.session.report().agents] == ["ended"]
 
 
 def interrupt(world: World) -> None:
