@@ -124,11 +124,13 @@ def halts(chain: Chain, host: Host, processes: int, n: int) -> list[Row]:
     """A halt by votes over WebSocket: from the block at the node to frozen, and from frozen to nothing left."""
     frozen, killed = [], []
     agents = chain.register(f"halt-{processes}", n)
-    with guarding(chain, agents, subscribe=True, poll=1.0) as watcher:
-        for name, identity in agents.items():
-            chain.vote(identity, 0)
-            with closing(host.start(name, processes)) as container:
-                death = death_of(watcher, name, container, lambda identity=identity: chain.vote(identity, 1))
+    for name, identity in agents.items():
+        chain.vote(identity, 0)
+        with (
+            guarding(chain, {name: identity}, subscribe=True, poll=1.0) as watcher,
+            closing(host.start(name, processes)) as container,
+        ):
+            death = death_of(watcher, name, container, lambda identity=identity: chain.vote(identity, 1))
             frozen.append((death.frozen_at - chain.seen_at()) / 1e6)
             killed.append((death.dead_at - death.frozen_at) / 1e6)
     bare = row("a bare cgroup.kill of the same tree", processes, bare_kills(host, processes, n))
@@ -158,19 +160,23 @@ def ballots(chain: Chain, host: Host, n: int) -> Row:
     """Two signed ballots handed to the guard: from the first's arrival to frozen; no block is made meanwhile."""
     times = []
     agents = chain.register("ballots", n)
-    with guarding(chain, agents, subscribe=True, poll=1.0) as watcher:
-        for name, identity in agents.items():
-            signed = [chain.ballot(identity, number) for number in (0, 1)]
-            began = [0]
+    for name, identity in agents.items():
+        signed = [chain.ballot(identity, number) for number in (0, 1)]
+        began = [0]
+        with (
+            guarding(chain, {name: identity}, subscribe=True, poll=1.0) as watcher,
+            closing(host.start(name, 100)) as container,
+        ):
 
-            def hand_over(signed: list = signed, began: list[int] = began) -> None:
+            def hand_over(
+                watcher: Watcher = watcher, signed: list = signed, began: list[int] = began
+            ) -> None:
                 began[0] = time.monotonic_ns()
                 for one in signed:
                     refusal = watcher.offer(one, recover_signer(one.digest(), one.signature))
                     assert refusal is None, refusal
 
-            with closing(host.start(name, 100)) as container:
-                death = death_of(watcher, name, container, hand_over)
+            death = death_of(watcher, name, container, hand_over)
             times.append((death.frozen_at - began[0]) / 1e6)
     return row("2 ballots handed over -> frozen", 100, times, target50=8.0)
 
@@ -179,11 +185,13 @@ def polls(chain: Chain, host: Host, n: int) -> Row:
     """The same halt with no subscription: within one poll, and 15 ms."""
     times = []
     agents = chain.register("poll", n)
-    with guarding(chain, agents, subscribe=False, poll=POLL) as watcher:
-        for name, identity in agents.items():
-            chain.vote(identity, 0)
-            with closing(host.start(name, 100)) as container:
-                death = death_of(watcher, name, container, lambda identity=identity: chain.vote(identity, 1))
+    for name, identity in agents.items():
+        chain.vote(identity, 0)
+        with (
+            guarding(chain, {name: identity}, subscribe=False, poll=POLL) as watcher,
+            closing(host.start(name, 100)) as container,
+        ):
+            death = death_of(watcher, name, container, lambda identity=identity: chain.vote(identity, 1))
             times.append((death.frozen_at - chain.seen_at()) / 1e6)
     return row(f"polling alone, every {POLL * 1000:g} ms -> frozen", 100, times, target99=POLL * 1000 + 15)
 

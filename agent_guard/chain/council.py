@@ -3,10 +3,11 @@
 Trusts the endpoint for what it answers; who believes an answer, and when, is decided in `guard/verdict.py`.
 """
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
+from eth_hash.auto import keccak
 from eth_utils.abi import get_abi_output_types
 from web3 import Web3
 from web3.exceptions import ContractLogicError
@@ -39,19 +40,22 @@ class CouncilContract:
 
     def call(self, name: str, *arguments: object, block: Block) -> Any:
         """One `eth_call`, pinned to the block's hash (EIP-1898). A revert is AG203: no view of the council reverts."""
+        with self.endpoint.calling(f"read {name}() of the council"):
+            answer = self._ask(name, self.contract.encode_abi(name, arguments), block)
+            values = self.endpoint.web3.codec.decode(_outputs(name), answer)
+            return values[0] if len(values) == 1 else values
+
+    def _ask(self, name: str, data: str, block: Block) -> bytes:
         pinned = {"blockHash": "0x" + block.hash.hex(), "requireCanonical": True}
         try:
-            with self.endpoint.calling(f"read {name}() of the council"):
-                data = self.contract.encode_abi(name, arguments)
-                answer = self.endpoint.ask("eth_call", {"to": self.address, "data": data}, pinned)
-                values = self.endpoint.web3.codec.decode(_outputs(name), bytes.fromhex(answer[2:]))
-                return values[0] if len(values) == 1 else values
+            answer = self.endpoint.ask("eth_call", {"to": self.address, "data": data}, pinned)
         except ContractLogicError as error:
             raise GuardError(
                 "AG203",
                 f"{name}() of {self.address} reverted, as no view of a council does. Nothing was read.",
                 "Check the record with: agent-guard deployment check",
             ) from error
+        return bytes.fromhex(answer[2:])
 
     def council(self, block: Block) -> Council:
         signers, thresholds, timing, set_version = self.call("council", block=block)
@@ -60,9 +64,9 @@ class CouncilContract:
 
     def snapshot(self, agents: Sequence[bytes], block: Block) -> dict[bytes, AgentState]:
         """All these agents (id 0 for the fleet) at one block, in one call."""
-        rows = self.call("snapshot", list(agents), block=block)
         with self.endpoint.calling("read snapshot() of the council"):
-            states = {state.agent: state for state in map(_to_agent_state, rows)}
+            answer = self._ask("snapshot", _snapshot_call(tuple(agents)), block)
+            states = {state.agent: state for state in map(_to_agent_state, _rows(answer, len(agents)))}
             if not states.keys() >= set(agents):
                 raise ValueError("the answer leaves agents out")
             return states
@@ -92,13 +96,43 @@ def _outputs(name: str) -> list[str]:
     return get_abi_output_types(view)
 
 
-def _to_agent_state(row: Sequence[Any]) -> AgentState:
+@cache
+def _widths() -> list[int]:
+    """The bits of each field of `ICouncil.Snapshot`."""
+    (view,) = (item for item in council_artifact()["abi"] if item.get("name") == "snapshot")
+    kinds = [str(part["type"]) for part in view["outputs"][0]["components"]]
+    named = {"bool": 1, "address": 160, "bytes32": 256}
+    return [named.get(kind) or int(kind.removeprefix("uint")) for kind in kinds]
+
+
+@lru_cache(maxsize=16)
+def _snapshot_call(agents: tuple[bytes, ...]) -> str:
+    """The call's data. Written out, with `_rows`: a codec takes 20 ms for a hundred agents, and a halt waits for it."""
+    head = keccak(b"snapshot(bytes32[])")[:4] + (32).to_bytes(32, "big") + len(agents).to_bytes(32, "big")
+    return "0x" + (head + b"".join(agents)).hex()
+
+
+def _rows(answer: bytes, count: int) -> Iterator[list[int]]:
+    """The fields of each row of `snapshot`'s answer (Solidity ABI, an array of static tuples) as integers."""
+    widths = _widths()
+    size = 32 * len(widths)
+    head = (32).to_bytes(32, "big") + count.to_bytes(32, "big")
+    if not answer.startswith(head) or len(answer) != len(head) + count * size:
+        raise ValueError("the answer has not one row for each agent")
+    for start in range(len(head), len(answer), size):
+        words = [int.from_bytes(answer[at : at + 32], "big") for at in range(start, start + size, 32)]
+        if any(word >> width for word, width in zip(words, widths, strict=True)):
+            raise ValueError("a value is out of its type's range")
+        yield words
+
+
+def _to_agent_state(row: Sequence[int]) -> AgentState:
     (agent, state, may_run, epoch, arms, vetoes, halt_votes, resume_votes, *rest) = row
     (paused_until, lease_until, resume_ready_at, operator, size, root, anchored_at, halted_size) = rest
     return AgentState(
-        agent=bytes(agent),
+        agent=agent.to_bytes(32, "big"),
         state=State(state),
-        may_run=may_run,
+        may_run=bool(may_run),
         epoch=epoch,
         arms=arms,
         vetoes=vetoes,
@@ -107,7 +141,12 @@ def _to_agent_state(row: Sequence[Any]) -> AgentState:
         paused_until=paused_until,
         lease_until=lease_until,
         resume_ready_at=resume_ready_at,
-        operator=Web3.to_checksum_address(operator),
-        head=Head(size, bytes(root), anchored_at),
+        operator=_address(operator),
+        head=Head(size, root.to_bytes(32, "big"), anchored_at),
         halted_size=halted_size,
     )
+
+
+@lru_cache(maxsize=1024)
+def _address(number: int) -> str:
+    return str(Web3.to_checksum_address(number.to_bytes(20, "big")))
