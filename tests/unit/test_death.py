@@ -58,7 +58,11 @@ def test_what_the_operator_signs_is_found_to_be_his() -> None:
     assert recover_signer(death_digest(AGENT, FACTS, CHAIN, COUNCIL), signature) == key.address
 
 
-@pytest.mark.parametrize("name", [name for name, _ in DEATH_FIELDS if name != "agent"])
+def test_the_facts_are_all_that_is_signed_beside_the_agent() -> None:
+    assert {name for name, _ in DEATH_FIELDS} == {"agent", *FACTS}
+
+
+@pytest.mark.parametrize("name", FACTS)
 def test_every_fact_is_signed(name: str) -> None:
     changed = FACTS | {name: "other" if name == "mode" else FACTS[name] + 1}
     assert death_digest(AGENT, changed, CHAIN, COUNCIL) != death_digest(AGENT, FACTS, CHAIN, COUNCIL)

@@ -306,6 +306,13 @@ def test_planned_stops_that_overlap_are_announced_until_the_first_grace_is_over(
         assert in_short([verdict]) == [expected]
 
 
+@pytest.mark.parametrize("since", ["paused_since", "latched_since"])
+def test_a_time_that_still_lies_ahead_is_no_grace(since: str) -> None:
+    seen = paused(0) if since == "paused_since" else halted(0)
+    memory = replace(remember(Memory(), seen, NONE, CLOCK, GRACE), **{since: CLOCK.monotonic + 5})
+    assert not decide(seen, memory, NONE, CLOCK, GRACE).stopping
+
+
 # --- a stop that the operator asked for ------------------------------------------------------------------------------
 
 

@@ -330,6 +330,20 @@ def test_a_relay_that_fails_is_tried_again_with_what_has_come_meanwhile(post: Po
     assert post.troubles() == []
 
 
+def test_a_ballot_that_comes_while_others_are_relayed_is_relayed_next(post: Post) -> None:
+    post.chain.clear()
+    post.start()
+    take(post, ballot(0))
+    time.sleep(0.05)
+    take(post, ballot(1))
+    post.chain.set()
+    wait_until(lambda: len(post.submitted) == 2)
+    assert [[signed.ballot.signer for signed in batch] for batch in post.submitted] == [
+        [KEYS[0].address],
+        [KEYS[1].address],
+    ]
+
+
 def test_a_relay_that_fails_in_a_way_nobody_foresaw_is_tried_again(
     post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -376,7 +390,7 @@ def test_the_end_waits_for_a_relay_that_is_under_way(post: Post, monkeypatch: py
     post.chain.clear()
     post.start()
     take(post, ballot(0))
-    threading.Timer(0.1, post.chain.set).start()
+    threading.Timer(1.5, post.chain.set).start()  # longer than its threads are waited for
     post.desk.stop()
     assert [len(batch) for batch in post.submitted] == [1]
     assert post.troubles() == []

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -176,6 +177,14 @@ def test_one_that_may_not_run_yet_waits_while_others_run_and_starts_when_it_may(
     assert world.recorded("bob") == ["config", "start", "exit"]
 
 
+def test_one_that_never_was_let_run_holds_up_no_end_and_the_run_ends_with_8() -> None:
+    world = World(agents=("alice", "bob"))
+    world.view.say(sighting({BOB: State.PAUSED}))
+    world.script = lambda world: end(world, "alice")
+    assert world.run() == 8
+    assert world.recorded("bob") == []
+
+
 def test_where_none_may_run_nothing_is_started() -> None:
     world = World(agents=("alice", "bob"))
     world.view.say(sighting(EVERYBODY))
@@ -237,6 +246,28 @@ def test_a_ctrl_c_ends_with_130_though_the_council_had_halted_one_before(fleet: 
     assert fleet.run() == 130
     reasons = {step["agent"]: step["reason"] for step in fleet.steps if step["event"] == "dead"}
     assert reasons == {"alice": "halted by the council", "bob": "the guard was stopped"}
+
+
+def test_a_ctrl_c_starts_none_of_those_that_wait_though_they_may_run_by_now() -> None:
+    world = World(agents=("alice", "bob"))
+    world.view.say(sighting({BOB: State.PAUSED}))
+
+    def script(world: World) -> None:
+        world.until("trouble")
+        alice, kill = world.lives[0], world.lives[0].kill
+
+        def slow() -> object:  # the session ticks on meanwhile
+            world.say()
+            world.wait(lambda: world.watcher.standing("bob").verdict.decision.value in ("run", "halt"))
+            time.sleep(0.3)
+            return kill()
+
+        alice.kill = slow  # type: ignore
+        os.kill(os.getpid(), signal.SIGINT)
+
+    world.script = script
+    assert world.run() == 130
+    assert world.told_of("bob") == ["trouble"]
 
 
 def test_a_ctrl_c_before_all_have_started_starts_no_more_and_kills_the_first(fleet: World) -> None:
