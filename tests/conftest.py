@@ -200,6 +200,15 @@ def anvil() -> Iterator[Any]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def young_anvil() -> Iterator[Any]:
+    """One Anvil for a module that makes twins: a dump holds every state that ever was, also of tests taken back."""
+    from agent_guard.devnet.anvil import Anvil
+
+    with _path_of_anvil(), Anvil() as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def ticking_anvil() -> Iterator[Any]:
     """One Anvil with a block each second as well, for guards: its time is the wall clock's."""
@@ -296,7 +305,10 @@ def rpc_proxy() -> Iterator[Callable[[str], Any]]:
 
 @pytest.fixture
 def twin(tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Starts a second Anvil with all the blocks of the one at a URL; then they part. `block_time` as Anvil's."""
+    """Starts a second Anvil with all the blocks of the one at a URL; then they part. `block_time` as Anvil's.
+
+    For a young chain only: from one that has served a session's tests the dump takes minutes.
+    """
     from agent_guard.devnet.anvil import Anvil
     from tests.proxy import dump
 

@@ -52,7 +52,7 @@ class BallotBox:
             key = signed.ballot.agent, signed.ballot.signer
             held = self._held.get(key)
             # One that is void by now (expired, of another set or epoch) keeps out no new one.
-            if held is not None and council and state and _void(held.signed, council, state, now) is None:
+            if held is not None and _void(held.signed, council, state, now) is None:
                 return "this signer's ballot is here already"
             self._held[key] = Held(signed, now)
             return None

@@ -19,6 +19,11 @@ pytestmark = pytest.mark.chain
 SECONDS = 10.0
 
 
+@pytest.fixture(scope="module")
+def anvil(young_anvil: Any) -> Any:
+    return young_anvil
+
+
 @pytest.fixture
 def proxy(town: Any, rpc_proxy: Any) -> Any:
     town.rpc("anvil_mine", hex(3))  # so that there is a past to lag in

@@ -28,6 +28,11 @@ requestsHash
 """
 
 
+@pytest.fixture(scope="module")
+def anvil(young_anvil: Any) -> Any:
+    return young_anvil
+
+
 @pytest.fixture
 def proxy(town: Any, rpc_proxy: Any) -> Any:
     town.register("indexer")

@@ -89,17 +89,18 @@ class WebSocket:
         self._parts += event.data
         if event.fin:
             message, self._parts = bytes(self._parts), bytearray()
-            self._spawn(self._answer(message))
+            self._spawn(self._answer, message)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(self._guarded(work))
+    def _spawn(self, work: Callable[..., Coroutine[Any, Any, None]], *given: Any) -> asyncio.Task[None]:
+        # Not a coroutine made beforehand: nobody would ever await it, were the task cancelled before it began.
+        task = asyncio.ensure_future(self._guarded(work, *given))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[..., Coroutine[Any, Any, None]], *given: Any) -> None:
         try:
-            await work
+            await work(*given)
         except UpstreamGoneError:
             cut(self._writer)
         except OSError:
@@ -168,10 +169,10 @@ class WebSocket:
 
     async def _subscribe(self, asked: dict[str, Any], behaviour: Behaviour) -> None:
         name, listening = "0x" + secrets.token_hex(16), asyncio.Event()
-        tasks = [self._spawn(self._follow(name, listening))]
+        tasks = [self._spawn(self._follow, name, listening)]
         await listening.wait()
         await self._say({"jsonrpc": "2.0", "id": asked.get("id"), "result": name}, behaviour)
-        tasks.append(self._spawn(self._invent(name)))
+        tasks.append(self._spawn(self._invent, name))
         self._subscriptions[name] = tasks
 
     def _unsubscribe(self, name: str) -> bool:
@@ -212,7 +213,7 @@ class WebSocket:
         if behaviour.past is not None:
             header = await self._newest(behaviour)
         if header["hash"] != announced:
-            self._spawn(self._say(_notification(name, header), behaviour))
+            self._spawn(self._say, _notification(name, header), behaviour)
         return str(header["hash"])
 
     async def _newest(self, behaviour: Behaviour) -> dict[str, Any]:
