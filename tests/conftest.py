@@ -20,7 +20,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import hypothesis
 import pytest
+
+# A time limit for an example says more of the machine's load than of the code.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parents[1]
 ANVIL_PATH = ROOT / "node_modules/.bin"

@@ -4,7 +4,7 @@ faces        cli  api  sdk  demo  drill  resistance   what people, agents and ev
 composition  wiring  session             builds the parts of a command or a run and hands them on
 services     guard  gate  audit  voting  log
 adapters     chain  store  keys  sandbox  devnet  telemetry   what it talks to; they never import each other
-core         errors types canonical entry merkle checkpoint typed_data settings text wilson     pure; no I/O
+core         errors types canonical entry merkle checkpoint tlog typed_data settings text wilson     pure; no I/O
 """
 
 import ast
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "agent_guard"
 
 CORE = {
-    "errors", "types", "canonical", "entry", "merkle", "checkpoint", "typed_data", "settings", "text", "wilson"
+    "errors", "types", "canonical", "entry", "merkle", "checkpoint", "tlog", "typed_data", "settings", "text", "wilson"
 }  # fmt: skip
 ADAPTERS = {"chain", "store", "keys", "sandbox", "devnet", "telemetry"}
 SERVICES = {"guard", "gate", "audit", "voting", "log"}
