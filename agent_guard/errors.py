@@ -442,6 +442,18 @@ CATALOGUE: dict[str, Explanation] = {
         "For the same number of entries the log's anchored head and the chain's differ. One of them is not what was"
         " written, and the chain can't be rewritten by an operator.",
     ),
+    "AG543": Explanation(
+        Kind.FAILURE,
+        "The log's site did not answer",
+        "A log was to be read over HTTP, and the server gave no answer, an error, or not all of it in time. What was"
+        " read before was judged; the rest could not be.",
+    ),
+    "AG545": Explanation(
+        Kind.TAMPERED,
+        "The folder holds another history",
+        "A log is published into a folder that holds an earlier state of the same log, or nothing. This one holds"
+        " another log, more than is anchored, or entries that this log does not begin with. Nothing was written.",
+    ),
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",

@@ -5,7 +5,7 @@ caller named has signed, and refuse a note in which a named key's signature is w
 `NoteError`. Trusts nobody; a checkpoint that was only parsed is a claim. Pure, without I/O.
 """
 
-from agent_guard.checkpoint.body import Checkpoint, log_origin
+from agent_guard.checkpoint.body import Checkpoint, identity_of, log_origin
 from agent_guard.checkpoint.form import NoteError
 from agent_guard.checkpoint.note import (
     Note,
@@ -26,6 +26,7 @@ __all__ = [
     "Signature",
     "Signer",
     "Verifier",
+    "identity_of",
     "log_origin",
     "open_checkpoint",
     "open_note",

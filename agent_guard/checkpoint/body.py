@@ -3,14 +3,18 @@
 import re
 from dataclasses import dataclass
 
+from eth_utils.address import to_checksum_address
+
 from agent_guard.checkpoint.form import NoteError, check_characters, from_base64, to_base64
 from agent_guard.merkle import MAX_SIZE
+from agent_guard.types import LogIdentity
 
 MAX_LINE = 1_024
 MAX_EXTENSIONS = 16
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+_ORIGIN = re.compile(r"agent-guard/(0|[1-9][0-9]{0,18})/(0x[0-9a-f]{40})/(0x[0-9a-f]{40})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +73,14 @@ def log_origin(chain_id: int, council: str, operator: str) -> str:
     if type(chain_id) is not int or chain_id < 0 or not all(map(_ADDRESS.fullmatch, addresses)):
         raise NoteError("a log is named by a chain id and two addresses of 0x and 40 hexadecimal digits")
     return f"agent-guard/{chain_id}/{addresses[0]}/{addresses[1]}"
+
+
+def identity_of(origin: str) -> LogIdentity:
+    """Whose log an origin names: what `log_origin` was given, addresses checksummed. `NoteError` for other origins."""
+    match = _ORIGIN.fullmatch(origin)
+    if match is None:
+        raise NoteError(
+            "the origin is not that of a guard's log: agent-guard/<chain id>/<council>/<operator>"
+        )
+    chain_id, *addresses = match.groups()
+    return LogIdentity(int(chain_id), *map(to_checksum_address, addresses))

@@ -9,6 +9,7 @@ from agent_guard.tlog.form import FormatError
 from agent_guard.tlog.proof import TlogProof, parse_proof
 from agent_guard.tlog.tiles import (
     CHECKPOINT,
+    MAX_LEVEL,
     WIDTH,
     Tile,
     bundle_of,
@@ -23,6 +24,7 @@ from agent_guard.tlog.tiles import (
 
 __all__ = [
     "CHECKPOINT",
+    "MAX_LEVEL",
     "WIDTH",
     "FormatError",
     "Tile",

@@ -1,0 +1,144 @@
+"""Publishes a log as static files (C2SP `tlog-tiles`): all that the newest anchored head covers, and only that.
+
+Guarantees: a published checkpoint is one that stands on chain, and its files hash to its root: that is checked before
+the checkpoint is written. A folder is gone on with where it ended, and never made to contradict what it held: one that
+holds another log, or another history of this one, is AG545. Trusts the store for nothing but the entries' bytes.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from agent_guard.errors import GuardError
+from agent_guard.log.tree import frontier_at
+from agent_guard.merkle import leaf_hash, range_nodes
+from agent_guard.store import Reader, Row, SavedCheckpoint
+from agent_guard.store.tiles import Folder, TileFolder, TileLog
+from agent_guard.tlog import CHECKPOINT, MAX_LEVEL, WIDTH, Tile
+
+Opens = Callable[[bytes], bool]
+"""Whether the contents of an agent's entries (32-byte id) are published as well."""
+
+
+def publish(
+    reader: Reader,
+    root: Path,
+    opens: Opens = lambda agent: False,
+    progress: Callable[[int], None] = lambda entries: None,
+) -> SavedCheckpoint:
+    """Brings the folder `root` up to the newest anchored head, and returns that.
+
+    Args:
+        progress: told how many entries of the log are out, now and then.
+
+    Raises:
+        GuardError: AG541 nothing is anchored yet, AG545 the folder holds something else, AG515 the log is damaged,
+            AG513 and AG516 the folder can't be written. The folder's checkpoint is then as it was.
+    """
+    with reader.snapshot():
+        saved = reader.checkpoint_at_most(2**63 - 1)
+        if saved is None or saved.size == 0:
+            raise _nothing_yet()
+        there = _there(reader, root, saved)
+        since = there.size() if there else 0
+        writer, frontier = _Writer(TileFolder(root), _levels(there), opens), frontier_at(reader, since)
+        for start in range(since - since % WIDTH, saved.size, WIDTH):
+            end = min(start + WIDTH, saved.size)
+            leaves = writer.take(start // WIDTH, _rows(reader, start, end))
+            frontier.extend(leaves[max(since - start, 0) :])
+            progress(end)
+        if frontier.root() != saved.root:
+            raise _damaged(f"its entries do not hash to the root that was anchored for {saved.size} of them")
+        writer.finish(saved)
+        return saved
+
+
+Levels = dict[int, tuple[int, list[bytes]]]
+"""From level 1 on: the index of a level's last tile, which is not full, and its hashes."""
+
+
+class _Writer:
+    """Writes bundles and tiles in order, and at the end what is partial."""
+
+    def __init__(self, folder: TileFolder, levels: Levels, opens: Opens) -> None:
+        self._folder, self._levels, self._opens = folder, levels, opens
+
+    def take(self, index: int, rows: list[Row]) -> list[bytes]:
+        """The rows of one bundle; their leaf hashes."""
+        leaves = [leaf_hash(row.body) for row in rows]
+        contents = [row.content if self._opens(row.agent) else None for row in rows]
+        self._folder.write_bundle(Tile(None, index, len(rows)), [row.body for row in rows], contents)
+        self._folder.write_hashes(Tile(0, index, len(rows)), leaves)
+        if len(rows) == WIDTH:
+            self._carry(1, leaves)
+        return leaves
+
+    def finish(self, saved: SavedCheckpoint) -> None:
+        """Writes the partial tiles above the bundles, then the checkpoint."""
+        for level, (index, hashes) in self._levels.items():
+            if hashes:
+                self._folder.write_hashes(Tile(level, index, len(hashes)), hashes)
+        self._folder.write_checkpoint(saved.note)
+
+    def _carry(self, level: int, full: list[bytes]) -> None:
+        """A full tile gives one hash to the level above."""
+        index, hashes = self._levels.get(level, (0, list[bytes]()))
+        hashes = [*hashes, *range_nodes(0, full)]  # one: the root over all of it
+        if len(hashes) == WIDTH:
+            self._folder.write_hashes(Tile(level, index), hashes)
+            self._carry(level + 1, hashes)
+            index, hashes = index + 1, []
+        self._levels[level] = index, hashes
+
+
+def _there(reader: Reader, root: Path, saved: SavedCheckpoint) -> TileLog | None:
+    """What the folder holds already: an earlier state of this very log, or nothing."""
+    if not (root / CHECKPOINT).exists():
+        return None
+    there = TileLog(Folder(root))
+    if there.identity() != reader.identity():
+        raise _another(root, f"it holds the log of operator {there.identity().operator}")
+    size, held = there.size(), there.checkpoint.root
+    if size > saved.size:
+        raise _another(root, f"it holds {size} entries, and this log has {saved.size} that are anchored")
+    if frontier_at(reader, size).root() != held or there.root() != held:
+        raise _another(root, f"the {size} entries in it are not the first {size} of this log")
+    return there
+
+
+def _levels(there: TileLog | None) -> Levels:
+    found: Levels = {}
+    for level in range(1, MAX_LEVEL + 1):
+        index, width = divmod(there.size() >> (8 * level), WIDTH) if there else (0, 0)
+        found[level] = index, there.hashes(Tile(level, index, width)) if there and width else []
+    return found
+
+
+def _rows(reader: Reader, start: int, end: int) -> list[Row]:
+    rows = list(reader.rows(start, end))
+    if [row.index for row in rows] != list(range(start, end)):
+        raise _damaged(f"entries are missing between {start} and {end - 1}")
+    return rows
+
+
+def _nothing_yet() -> GuardError:
+    return GuardError(
+        "AG541",
+        "Nothing of this log is anchored yet, so nothing was published.",
+        "Wait for the guard's next anchor; agent-guard status shows what is missing.",
+    )
+
+
+def _another(root: Path, why: str) -> GuardError:
+    return GuardError(
+        "AG545",
+        f"{root} is not an earlier state of this log: {why}. Nothing was written.",
+        "Keep the folder as evidence and publish into a new one; find out more with: agent-guard audit AGENT",
+    )
+
+
+def _damaged(why: str) -> GuardError:
+    return GuardError(
+        "AG515",
+        f"The log can't be published: {why}. The folder's checkpoint is as it was.",
+        "Keep the log as evidence, and find out more with: agent-guard audit AGENT",
+    )
