@@ -448,6 +448,12 @@ CATALOGUE: dict[str, Explanation] = {
         "A log was to be read over HTTP, and the server gave no answer, an error, or not all of it in time. What was"
         " read before was judged; the rest could not be.",
     ),
+    "AG544": Explanation(
+        Kind.FAILURE,
+        "Not a proof",
+        "The file is no tlog-proof of an agent-guard log, or what it carries beside the proof is not in the form that"
+        " agent-guard writes. Nothing was verified.",
+    ),
     "AG545": Explanation(
         Kind.TAMPERED,
         "The folder holds another history",

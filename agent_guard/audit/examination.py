@@ -35,10 +35,14 @@ PROGRESS_EVERY = 4096
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The log to audit: whose it says it is, and its rows in order. `rows` may raise `GuardError` (AG515: damaged)."""
+    """The log to audit: whose it says it is, and its rows in order. `rows` may raise `GuardError` (AG515: damaged).
+
+    `is_copy`: it was published by its guard or mirrored, and so may honestly end before the chain's head.
+    """
 
     identity: LogIdentity
     rows: Iterator[Row]
+    is_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ def audit(
     """
     # 1. Owner
     unknown = _owner(log.identity, chain)
-    examination = _Examination(agent, None if isinstance(chain, Unreachable) or unknown else chain, unknown)
+    known = None if isinstance(chain, Unreachable) or unknown else chain
+    examination = _Examination(agent, known, unknown, log.is_copy)
     for row in _rows(log, examination):
         examination.take(row)
         if examination.entries % PROGRESS_EVERY == 0:
@@ -96,8 +101,8 @@ def _owner(identity: LogIdentity, chain: ChainFacts | Unreachable) -> str | None
 class _Examination:
     """One pass over a log. `chain` is None where there is none to hold it against, for the reason `unknown`."""
 
-    def __init__(self, agent: bytes, chain: ChainFacts | None, unknown: str | None) -> None:
-        self._agent, self._chain, self._unknown = agent, chain, unknown
+    def __init__(self, agent: bytes, chain: ChainFacts | None, unknown: str | None, is_copy: bool) -> None:
+        self._agent, self._chain, self._unknown, self._is_copy = agent, chain, unknown, is_copy
         self._checks = RowChecks()
         self._tree = AnchoredTree(chain)
         self._obedience = Obedience(chain) if chain else None
@@ -189,7 +194,7 @@ class _Examination:
         self._note_end()
         if fault := self._faults.get(Aspect.COMPLETENESS):
             return _tampered(fault)
-        doubt = self._unknown or self._unread() or self._elsewhere() or self._tail(limits)
+        doubt = self._unknown or self._unread() or self._behind() or self._elsewhere() or self._tail(limits)
         if doubt:
             return Check(Result.INDETERMINATE, doubt)
         tail = self._unanchored()
@@ -200,7 +205,7 @@ class _Examination:
 
     def _note_end(self) -> None:
         head, end = self._chain.head.size if self._chain else 0, self._checks.expected
-        if end >= head:
+        if end >= head or (self._is_copy and self.unreadable is None):
             return
         if self.unreadable is None:
             why = f"the chain's head has {head} entries, the log ends after {end}: its tail was cut off"
@@ -214,6 +219,13 @@ class _Examination:
     def _hanging(self, end: int) -> str:
         proven = self._tree.proven
         return f" (without it, entries [{proven}, {end}) can't be proven either)" if proven < end else ""
+
+    def _behind(self) -> str | None:
+        """Why a copy does not tell all that is anchored; None if it does."""
+        head, end = self._chain.head.size if self._chain else 0, self._checks.expected
+        if not self._is_copy or end >= head:
+            return None
+        return f"this copy ends after {end} entries, and {head} are anchored: get a newer one"
 
     def _unread(self) -> str | None:
         if self.unreadable is None:

@@ -1,12 +1,11 @@
 """`agent-guard audit`: an agent's log against the chain, without the operator's word."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agent_guard.cli.options import Agent, Json, Network, RpcUrl, settings
+from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
 from agent_guard.cli.output import (
     GREEN,
     RED,
@@ -33,9 +32,7 @@ EXIT_CODES = {"VERIFIED": 0, "TAMPERED": Kind.TAMPERED.value, "INDETERMINATE": K
 
 def audit(
     agent: Agent,
-    log: Annotated[
-        Path | None, typer.Option("--log", metavar="FILE", help="The guard's log. Default: this host's own.")
-    ] = None,
+    log: LogPlace = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
     as_json: Json = False,
@@ -45,28 +42,27 @@ def audit(
     VERIFIED (exit 0): checked, and so. TAMPERED (5): proven not so, with the first bad entry and why. INDETERMINATE
     (6): something could not be checked, and what. Needs the log and any node of the chain; believes no one.
     """
-    from agent_guard.audit import AuditLimits, Log, Unreachable
+    from agent_guard.audit import AuditLimits, Unreachable
     from agent_guard.audit import audit as examine
-    from agent_guard.log.reading import rows_until_damage
     from agent_guard.typed_data import agent_id
-    from agent_guard.wiring.auditing import connect_or_say_why, find_log, gather, open_log
+    from agent_guard.wiring.auditing import connect_or_say_why, find_log, gather, log_of, open_log
 
     out, chosen, identity = Output(as_json), settings(network=network, rpc_url=rpc_url), agent_id(agent)
     connection = connect_or_say_why(chosen)
-    path = find_log(chosen, connection, identity, log)
-    with open_log(path) as reader, reader.snapshot():
+    where = find_log(chosen, connection, identity, log)
+    with open_log(where) as reader, reader.snapshot():
         claimed = reader.identity()
         facts = connection if isinstance(connection, Unreachable) else gather(connection, identity, claimed)
         limits = AuditLimits(chosen.max_unanchored_entries, chosen.max_unanchored_age)
         with out.progress(f"auditing {agent}", reader.size()) as advance:
-            result = examine(identity, Log(claimed, rows_until_damage(reader)), facts, limits, advance)
-    _report(out, agent, path, claimed, result)
+            result = examine(identity, log_of(reader), facts, limits, advance)
+    _report(out, agent, where, claimed, result)
     raise typer.Exit(EXIT_CODES[result.result.value])
 
 
-def _report(out: Output, agent: str, path: Path, claimed: "LogIdentity", result: "AuditResult") -> None:
+def _report(out: Output, agent: str, where: str, claimed: "LogIdentity", result: "AuditResult") -> None:
     verdict = result.result.value
-    payload = {"agent": agent, "log": str(path), **result.as_dict()}
+    payload = {"agent": agent, "log": where, **result.as_dict()}
     bad: list[Block] = []
     if result.first_bad is not None:
         fault = result.first_bad
@@ -78,7 +74,7 @@ def _report(out: Output, agent: str, path: Path, claimed: "LogIdentity", result:
         ("openness", result.openness),
     )
     facts: list[tuple[str, Cell]] = [
-        ("log", str(path)),
+        ("log", where),
         ("operator", Hash(claimed.operator)),
         ("entries", f"{result.entries}, {result.anchored} proven by an anchored root"),
         ("head on chain", f"{result.head.size} entries" if result.head else None),

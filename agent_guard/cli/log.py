@@ -1,25 +1,19 @@
-"""`agent-guard log`: what the guard on this host wrote, as people read it, and proofs of it."""
+"""`agent-guard log`: what a guard wrote, as people read it. Proofs and copies are in `proof.py` and `export.py`."""
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent_guard.cli.options import Agent, Json, Network, RpcUrl, settings
+from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
 from agent_guard.cli.output import Facts, Hash, Line, Output, Table, Time
-from agent_guard.errors import GuardError
 
 if TYPE_CHECKING:
-    from agent_guard.log.reading import LogEntry
-    from agent_guard.store import Reader
+    from agent_guard.log.reading import AnyLog, LogEntry
 
 app = typer.Typer(help="Read the log of the guard on this host, and prove its entries.", no_args_is_help=True)
 
-LogFile = Annotated[
-    Path | None, typer.Option("--log", metavar="FILE", help="The guard's log. Default: this host's own.")
-]
 Guard = Annotated[
     bool,
     typer.Option(
@@ -34,7 +28,7 @@ def list_(
     agent: Agent,
     last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="How many, at the most.")] = 20,
     guard: Guard = False,
-    log: LogFile = None,
+    log: LogPlace = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
     as_json: Json = False,
@@ -42,11 +36,11 @@ def list_(
     """List an agent's newest entries."""
     from agent_guard.log.reading import newest
 
-    with _reader(agent, log, network, rpc_url) as reader:
+    with reader_of(agent, log, network, rpc_url) as reader:
         found = newest(reader, last + 1, _whose(agent, guard))
     shown, truncated = found[-last:], len(found) > last
     Output(as_json).result(
-        {"rows": [_row(item) for item in shown], "truncated": truncated},
+        {"rows": [row_of(item) for item in shown], "truncated": truncated},
         Table(
             ("seq", "when", "kind", "what", "block"),
             [_cells(item) for item in shown],
@@ -60,7 +54,7 @@ def show(
     agent: Agent,
     seq: Seq,
     guard: Guard = False,
-    log: LogFile = None,
+    log: LogPlace = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
     as_json: Json = False,
@@ -68,12 +62,12 @@ def show(
     """Show one entry whole."""
     from agent_guard.log.reading import get
 
-    with _reader(agent, log, network, rpc_url) as reader:
+    with reader_of(agent, log, network, rpc_url) as reader:
         found = get(reader, seq, _whose(agent, guard))
     entry = found.entry
     content = "erased" if found.erased else json.dumps(found.content, ensure_ascii=False)
     Output(as_json).result(
-        {"rows": [_row(found)], "truncated": False},
+        {"rows": [row_of(found)], "truncated": False},
         Line(f"entry {seq} of {agent}: {entry.kind.value}"),
         Facts(
             [
@@ -94,7 +88,7 @@ def show(
 def tail(
     agent: Agent,
     guard: Guard = False,
-    log: LogFile = None,
+    log: LogPlace = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
     as_json: Json = False,
@@ -103,7 +97,7 @@ def tail(
     from agent_guard.log.reading import entries, newest
 
     out, identity = Output(as_json), _whose(agent, guard)
-    with _reader(agent, log, network, rpc_url) as reader:
+    with reader_of(agent, log, network, rpc_url) as reader:
         recent = newest(reader, 10, identity)
         following = recent[-1].entry.index + 1 if recent else 0
         for item in recent:
@@ -115,83 +109,6 @@ def tail(
             time.sleep(0.3)
 
 
-@app.command("prove")
-def prove(
-    agent: Agent,
-    seq: Seq,
-    log: LogFile = None,
-    network: Network = None,
-    rpc_url: RpcUrl = None,
-    as_json: Json = False,
-) -> None:
-    """Prove that an entry is in the anchored log: RFC 9162 inclusion, against the head on chain.
-
-    The proof is checked, and its root compared with the chain's, before it is shown.
-    """
-    from agent_guard import wiring
-    from agent_guard.log.reading import prove as make_proof
-    from agent_guard.typed_data import agent_id
-
-    with _reader(agent, log, network, rpc_url) as reader:
-        operator = reader.identity().operator
-        connection = wiring.connect(settings(network=network, rpc_url=rpc_url))
-        block = connection.endpoint.block()
-        head = connection.contract.head(operator, block)
-        proof = make_proof(reader, seq, head.size, agent_id(agent))
-    if proof.checkpoint.root != head.root:
-        raise GuardError(
-            "AG542",
-            f"The log proves entry {seq} under root 0x{proof.checkpoint.root.hex()}; the chain's root for {head.size}"
-            f" entries is 0x{head.root.hex()}. The proof is worth nothing.",
-            "Find out more with: agent-guard audit AGENT",
-        )
-    row = {
-        "seq": seq,
-        "entry": proof.body.decode(),
-        "leaf_hash": "0x" + proof.leaf.hex(),
-        "size": head.size,
-        "root": "0x" + head.root.hex(),
-        "hashes": ["0x" + sibling.hex() for sibling in proof.hashes],
-        "operator": operator,
-        "checkpoint": proof.checkpoint.note,
-    }
-    Output(as_json).result(
-        {"as_of": block.timestamp, "block": block.number, "rows": [row], "truncated": False},
-        Line(f"entry {seq} is in the log of {head.size} entries that the chain holds"),
-        Facts([("leaf hash", Hash(proof.leaf)), ("root on chain", Hash(head.root))]),
-        Table(("", "sibling hash"), [(level, Hash(sibling)) for level, sibling in enumerate(proof.hashes)]),
-    )
-
-
-@app.command("export")
-def export(
-    agent: Agent,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A new file of JSON lines.")],
-    log: LogFile = None,
-    network: Network = None,
-    rpc_url: RpcUrl = None,
-    as_json: Json = False,
-) -> None:
-    """Write an agent's entries, with their content, to a file of JSON lines."""
-    from agent_guard.log.reading import entries
-    from agent_guard.typed_data import agent_id
-
-    count = 0
-    try:
-        with _reader(agent, log, network, rpc_url) as reader, output.open("x") as file:
-            for item in entries(reader, agent_id(agent)):
-                file.write(json.dumps(_row(item)) + "\n")
-                count += 1
-    except FileExistsError as error:
-        raise GuardError(
-            "AG101", f"{output} exists; nothing was written.", "Name another file with -o."
-        ) from error
-    Output(as_json).result(
-        {"target": str(output), "applied": True, "tx": None, "detail": {"entries": count}},
-        Line(f"{count} entries of {agent} in {output}"),
-    )
-
-
 def _whose(agent: str, guard: bool) -> bytes:
     """Whose entries are meant: the agent's, or the guard's own, which concern all its agents."""
     from agent_guard.typed_data import agent_id
@@ -200,7 +117,7 @@ def _whose(agent: str, guard: bool) -> bytes:
     return FLEET if guard else agent_id(agent)
 
 
-def _reader(agent: str, log: Path | None, network: str | None, rpc_url: list[str] | None) -> "Reader":
+def reader_of(agent: str, log: str | None, network: str | None, rpc_url: list[str] | None) -> "AnyLog":
     """The log of the agent's operator on this host; the chain is asked only to learn whose that is."""
     from agent_guard.typed_data import agent_id
     from agent_guard.wiring.auditing import connect_or_say_why, find_log, open_log
@@ -212,7 +129,7 @@ def _reader(agent: str, log: Path | None, network: str | None, rpc_url: list[str
     return open_log(find_log(chosen, connect_or_say_why(chosen), identity, None))
 
 
-def _row(item: "LogEntry") -> dict[str, Any]:
+def row_of(item: "LogEntry") -> dict[str, Any]:
     entry = item.entry
     return {
         "seq": entry.index,
@@ -244,7 +161,7 @@ def _cells(item: "LogEntry") -> tuple[int, Time, str, str, int | None]:
 
 def _tell(out: Output, item: "LogEntry") -> None:
     seq, when, kind, what, _ = _cells(item)
-    out.event(_row(item), Table((), [(seq, when, kind, what)]))
+    out.event(row_of(item), Table((), [(seq, when, kind, what)]))
 
 
 def _in_words(item: "LogEntry") -> str:

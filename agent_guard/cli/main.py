@@ -20,8 +20,10 @@ from agent_guard.cli import (
     devnet,
     doctor,
     drill,
+    export,
     key,
     log,
+    proof,
     run,
     status,
     vote,
@@ -62,6 +64,9 @@ app.command("run", no_args_is_help=True)(run.run)
 app.command("status")(status.status)
 app.add_typer(vote.app, name="vote")
 app.command("audit")(audit.audit)
+log.app.command("prove")(proof.prove)
+log.app.command("verify")(proof.verify)
+log.app.command("export")(export.export)
 app.add_typer(log.app, name="log")
 app.add_typer(agent.app, name="agent")
 app.add_typer(council.app, name="council")

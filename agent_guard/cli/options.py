@@ -50,6 +50,14 @@ To = Annotated[
         help="Of a halt: a guard that gets the ballot itself, and at once; repeat.",
     ),
 ]
+LogPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        metavar="FILE|DIR|URL",
+        help="The guard's log, or a copy of it as tiles. Default: this host's own.",
+    ),
+]
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
 
 CONFIG_FILE = "agent_guard.toml"

@@ -7,20 +7,24 @@ holds another log, or another history of this one, is AG545. Trusts the store fo
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent_guard.errors import GuardError
 from agent_guard.log.tree import frontier_at
 from agent_guard.merkle import leaf_hash, range_nodes
-from agent_guard.store import Reader, Row, SavedCheckpoint
+from agent_guard.store import Row, SavedCheckpoint
 from agent_guard.store.tiles import Folder, TileFolder, TileLog
 from agent_guard.tlog import CHECKPOINT, MAX_LEVEL, WIDTH, Tile
+
+if TYPE_CHECKING:
+    from agent_guard.log.reading import AnyLog
 
 Opens = Callable[[bytes], bool]
 """Whether the contents of an agent's entries (32-byte id) are published as well."""
 
 
 def publish(
-    reader: Reader,
+    reader: "AnyLog",
     root: Path,
     opens: Opens = lambda agent: False,
     progress: Callable[[int], None] = lambda entries: None,
@@ -90,7 +94,7 @@ class _Writer:
         self._levels[level] = index, hashes
 
 
-def _there(reader: Reader, root: Path, saved: SavedCheckpoint) -> TileLog | None:
+def _there(reader: "AnyLog", root: Path, saved: SavedCheckpoint) -> TileLog | None:
     """What the folder holds already: an earlier state of this very log, or nothing."""
     if not (root / CHECKPOINT).exists():
         return None
@@ -113,7 +117,7 @@ def _levels(there: TileLog | None) -> Levels:
     return found
 
 
-def _rows(reader: Reader, start: int, end: int) -> list[Row]:
+def _rows(reader: "AnyLog", start: int, end: int) -> list[Row]:
     rows = list(reader.rows(start, end))
     if [row.index for row in rows] != list(range(start, end)):
         raise _damaged(f"entries are missing between {start} and {end - 1}")

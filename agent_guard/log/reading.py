@@ -6,13 +6,18 @@ vouches for, and `agent_guard.audit` checks everything.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent_guard import canonical
 from agent_guard.entry import Entry, MalformedEntry
 from agent_guard.errors import GuardError
-from agent_guard.merkle import Frontier, ProofError, inclusion_proof, verify_inclusion
-from agent_guard.store import Reader, Row, SavedCheckpoint
+from agent_guard.merkle import ProofError, inclusion_proof, verify_inclusion
+from agent_guard.store import Content, Reader, Row, SavedCheckpoint
+
+if TYPE_CHECKING:
+    from agent_guard.store.tiles import TileLog
+
+    AnyLog = Reader | TileLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +32,21 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That `leaf` is entry `index` of the anchored head `checkpoint`: RFC 9162 hashes, lowest first."""
+    """That `leaf` is entry `index` of the anchored head `checkpoint`: RFC 9162 hashes, lowest first.
+
+    `content` is None where it was erased or never published.
+    """
 
     index: int
     leaf: bytes
     body: bytes
+    content: Content | None
     hashes: tuple[bytes, ...]
     checkpoint: SavedCheckpoint
 
 
 def entries(
-    reader: Reader, agent: bytes | None = None, start: int = 0, end: int | None = None
+    reader: "AnyLog", agent: bytes | None = None, start: int = 0, end: int | None = None
 ) -> Iterator[LogEntry]:
     """Entries from index `start` to `end` - 1, of one agent (32-byte id) or of all, streaming.
 
@@ -47,17 +56,17 @@ def entries(
     return map(_opened, reader.rows(start, end, agent))
 
 
-def newest(reader: Reader, count: int, agent: bytes | None = None) -> list[LogEntry]:
+def newest(reader: "AnyLog", count: int, agent: bytes | None = None) -> list[LogEntry]:
     """The newest `count` entries, oldest first. Raises AG515 as `entries` does."""
     return [_opened(row) for row in reader.last_rows(count, agent)]
 
 
-def get(reader: Reader, index: int, agent: bytes | None = None) -> LogEntry:
+def get(reader: "AnyLog", index: int, agent: bytes | None = None) -> LogEntry:
     """One entry. Raises AG540 if there is none (of this agent, if one is named), AG515 if it can't be read."""
     return _opened(_row(reader, index, agent))
 
 
-def prove(reader: Reader, index: int, size: int | None = None, agent: bytes | None = None) -> Proof:
+def prove(reader: "AnyLog", index: int, size: int | None = None, agent: bytes | None = None) -> Proof:
     """Proves an entry's inclusion in an anchored head: the newest one, or that of `size` entries.
 
     Raises:
@@ -66,15 +75,15 @@ def prove(reader: Reader, index: int, size: int | None = None, agent: bytes | No
     with reader.snapshot():
         row = _row(reader, index, agent)
         checkpoint = _checkpoint(reader, index, size)
-        hashes = tuple(inclusion_proof(index, checkpoint.size, lambda *at: _subtree(reader, *at)))
+        hashes = tuple(inclusion_proof(index, checkpoint.size, reader.subtree))
     try:
         verify_inclusion(row.leaf, index, checkpoint.size, hashes, checkpoint.root)
     except ProofError as error:
         raise _damaged(index, f"its proof does not lead to the anchored root ({error})") from error
-    return Proof(index, row.leaf, row.body, hashes, checkpoint)
+    return Proof(index, row.leaf, row.body, row.content, hashes, checkpoint)
 
 
-def rows_until_damage(reader: Reader) -> Iterator[Row]:
+def rows_until_damage(reader: "AnyLog") -> Iterator[Row]:
     """All rows for an auditor; a damaged page ends them exactly at the first row that can't be read, with AG515."""
     expected = 0
     try:
@@ -89,7 +98,7 @@ def rows_until_damage(reader: Reader) -> Iterator[Row]:
         raise
 
 
-def _row(reader: Reader, index: int, agent: bytes | None) -> Row:
+def _row(reader: "AnyLog", index: int, agent: bytes | None) -> Row:
     row = reader.row(index) if 0 <= index < 2**63 else None
     if row is not None and agent in (None, row.agent):
         return row
@@ -109,7 +118,7 @@ def _opened(row: Row) -> LogEntry:
     return LogEntry(entry, row.leaf, content, erased=row.content is None)
 
 
-def _checkpoint(reader: Reader, index: int, size: int | None) -> SavedCheckpoint:
+def _checkpoint(reader: "AnyLog", index: int, size: int | None) -> SavedCheckpoint:
     found = reader.checkpoint_at_most(2**63 - 1 if size is None else size)
     if found is not None and index < found.size and size in (None, found.size):
         return found
@@ -119,12 +128,6 @@ def _checkpoint(reader: Reader, index: int, size: int | None) -> SavedCheckpoint
         f"{which} covers entry {index}. Nothing was proven.",
         "Wait for the next anchor (agent-guard status shows what is missing), or ask for another --size.",
     )
-
-
-def _subtree(reader: Reader, level: int, index: int) -> bytes:
-    tree = Frontier()
-    tree.extend(reader.leaves(index << level, (index + 1) << level))
-    return tree.root()
 
 
 def _damaged(index: int, why: str) -> GuardError:

@@ -3,11 +3,15 @@
 Trusts the store: this is the guard's own view of its own log. An auditor derives every leaf anew (`agent_guard.audit`).
 """
 
+from typing import TYPE_CHECKING
+
 from agent_guard.merkle import Frontier, range_subtrees
-from agent_guard.store import Reader
+
+if TYPE_CHECKING:
+    from agent_guard.log.reading import AnyLog
 
 
-def frontier_at(reader: Reader, size: int) -> Frontier:
+def frontier_at(reader: "AnyLog", size: int) -> Frontier:
     """The frontier of the first `size` entries, from the newest checkpoint before and the leaves after it.
 
     Raises:
@@ -18,7 +22,7 @@ def frontier_at(reader: Reader, size: int) -> Frontier:
     return frontier
 
 
-def _start(reader: Reader, size: int) -> Frontier:
+def _start(reader: "AnyLog", size: int) -> Frontier:
     saved = reader.checkpoint_at_most(size)
     if saved is not None:
         frontier = Frontier.from_nodes(saved.size, saved.frontier)
@@ -28,7 +32,7 @@ def _start(reader: Reader, size: int) -> Frontier:
     return Frontier()
 
 
-def range_nodes(reader: Reader, start: int, end: int) -> list[bytes]:
+def range_nodes(reader: "AnyLog", start: int, end: int) -> list[bytes]:
     """The roots of the perfect subtrees over entries `start` to `end` - 1, as `ICouncil.extend` takes them.
 
     Reads each leaf once and keeps only frontiers, however long the range.

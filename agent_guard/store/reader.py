@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agent_guard.errors import GuardError
+from agent_guard.merkle import Frontier
 from agent_guard.store import schema
 from agent_guard.store.failures import translated
 from agent_guard.store.rows import Content, Row, SavedCheckpoint
@@ -117,6 +118,12 @@ class Reader:
                 f"{self.path} has no usable entry {expected}, though the log goes on to {end - 1}.",
                 "Keep the file as evidence, restore a copy, and compare it with: agent-guard audit",
             )
+
+    def subtree(self, level: int, index: int) -> bytes:
+        """The root over the 2^level leaves from index * 2^level on (32 bytes); reads each of them. Raises AG515."""
+        tree = Frontier()
+        tree.extend(self.leaves(index << level, (index + 1) << level))
+        return tree.root()
 
     def index_of_key(self, agent: bytes, key: str) -> int | None:
         """The index of the entry that an agent recorded under an idempotency key."""

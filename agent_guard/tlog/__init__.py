@@ -5,6 +5,7 @@ anything of the size that it declares is kept. What was parsed is a claim: `agen
 caller trusts make it more. Trusts nobody. Pure, without I/O.
 """
 
+from agent_guard.tlog.evidence import Evidence, OpenContent, StateProof, decode_evidence
 from agent_guard.tlog.form import FormatError
 from agent_guard.tlog.proof import TlogProof, parse_proof
 from agent_guard.tlog.tiles import (
@@ -26,11 +27,15 @@ __all__ = [
     "CHECKPOINT",
     "MAX_LEVEL",
     "WIDTH",
+    "Evidence",
     "FormatError",
+    "OpenContent",
+    "StateProof",
     "Tile",
     "TlogProof",
     "bundle_of",
     "decode_bundle",
+    "decode_evidence",
     "decode_hashes",
     "encode_bundle",
     "parse_path",

@@ -3,15 +3,21 @@
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent_guard.audit import ChainFacts, Event, Extension, Happening, Unreachable
+from agent_guard.audit import ChainFacts, Event, Extension, Happening, Log, Unreachable
 from agent_guard.chain import history
 from agent_guard.errors import GuardError
+from agent_guard.log.reading import rows_until_damage
 from agent_guard.session.places import Places
 from agent_guard.settings import Settings
 from agent_guard.store import Reader
+from agent_guard.store.tiles import Folder, Site, TileLog
 from agent_guard.types import FLEET, AgentState, Block, LogIdentity
 from agent_guard.wiring import Connection, connect
+
+if TYPE_CHECKING:
+    from agent_guard.log.reading import AnyLog
 
 # What makes the chain's side unknown, where an audit still can look at the log alone.
 UNKNOWN = ("AG201", "AG202", "AG203")
@@ -37,9 +43,21 @@ def gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainF
         return Unreachable(error.message)
 
 
-def open_log(path: Path) -> Reader:
-    """A log, to be read only; a guard may be writing it. Raises AG510, AG518."""
-    return Reader(path)
+def open_log(where: str) -> "AnyLog":
+    """A log, to be read only: a guard's database (it may be writing it), a folder of tiles, or the URL of one.
+
+    Raises:
+        GuardError: AG510 there is none, AG515 it is damaged, AG518 it is another program's, AG543 the site fails.
+    """
+    if where.startswith(("http://", "https://")):
+        return TileLog(Site(where))
+    path = Path(where)
+    return TileLog(Folder(path)) if path.is_dir() else Reader(path)
+
+
+def log_of(reader: "AnyLog") -> Log:
+    """The log as an audit takes it."""
+    return Log(reader.identity(), rows_until_damage(reader), is_copy=isinstance(reader, TileLog))
 
 
 def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainFacts:
@@ -103,9 +121,9 @@ def _operator(state: AgentState, told: list[Happening], claimed: LogIdentity) ->
 
 
 def find_log(
-    settings: Settings, connection: Connection | Unreachable, agent: bytes, given: Path | None
-) -> Path:
-    """The log's file: the one given, else this host's for the agent's operator, else the only one there is.
+    settings: Settings, connection: Connection | Unreachable, agent: bytes, given: str | None
+) -> str:
+    """Where the log is: as given, else this host's for the agent's operator, else the only one there is.
 
     Raises:
         GuardError: AG510 if none can be told.
@@ -115,12 +133,12 @@ def find_log(
     logs = Places(settings.home, settings.network, "", "").logs
     if isinstance(connection, Connection):
         operator = connection.contract.snapshot([agent], connection.endpoint.block())[agent].operator
-        return Places(settings.home, settings.network, operator, "").log
+        return str(Places(settings.home, settings.network, operator, "").log)
     found = sorted(logs.glob("*.sqlite"))
     if len(found) == 1:
-        return found[0]
+        return str(found[0])
     raise GuardError(
         "AG510",
         f"{len(found)} logs lie in {logs}, and the chain can't be asked whose is meant. Nothing was audited.",
-        "Name the log with --log FILE.",
+        "Name the log with --log.",
     )

@@ -1,69 +1,13 @@
 """Audits of a real log against a real chain, by the command: what it says, and with which exit code."""
 
-import sqlite3
-from base64 import b64encode
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent_guard.chain.anchoring import HeadWriter
-from agent_guard.chain.sender import Sender
-from agent_guard.keys import keystore
-from agent_guard.log.anchor import Anchor, HeadSigner
-from agent_guard.log.recorder import Recorder
-from agent_guard.store import Store
-from agent_guard.typed_data import agent_id, death_typed_data
-from agent_guard.types import Block, LogIdentity
+from tests.chain.guard import AGENT, Guard
 
 pytestmark = pytest.mark.chain
-AGENT = "walker"
-
-
-class Guard:
-    """What a guard leaves: a log, anchored. `act` acts on a block of one's choice."""
-
-    def __init__(self, town: Any, path: Path) -> None:
-        self.town, self.path = town, path
-        contract = town.contract
-        account = self.operator = keystore.unlock(town.keys.folder / "operator", "devnet")
-        self.store = Store(path, LogIdentity(31_337, contract.address, account.address))
-        writer = HeadWriter(contract, Sender(contract.endpoint, account, 10.0))
-        self.anchor = Anchor(self.store, writer, HeadSigner(lambda size, root: "", lambda size, root: b""))
-        # The chain's clock, which these tests move, is the only one.
-        now = lambda: contract.endpoint.block().timestamp * 1000  # noqa: E731
-        self.recorder = Recorder(self.store, contract.endpoint.block, self.anchor.wake, now)
-        self.anchor.start()
-
-    def act(self, count: int = 1, block: Block | None = None) -> int:
-        for number in range(count):
-            intent = self.recorder.append(AGENT, "intent", {"n": number}, block=block).result()
-            self.recorder.append(AGENT, "outcome", {"n": number}, refers_to=intent.index).result()
-        return intent.index
-
-    def die(self) -> None:
-        halt = self.recorder.append(AGENT, "halt", {}).result()
-        block = self.town.contract.endpoint.block()
-        meta: dict[str, Any] = {"dead": block.timestamp * 1000 + 250, "epoch": 1}
-        message = death_typed_data(agent_id(AGENT), meta, 31_337, self.town.contract.address)
-        signed = self.operator.sign_typed_data(full_message=message).signature
-        meta["signature"] = b64encode(signed).decode()
-        self.recorder.append(AGENT, "death", {}, refers_to=halt.index, meta=meta).result()
-
-    def close(self) -> None:
-        self.recorder.close()
-        self.anchor.close()
-        self.store.close()
-
-    def forge(self, *statements: str) -> None:
-        self.close()
-        with sqlite3.connect(self.path) as shell:
-            for (name,) in shell.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
-                shell.execute(f"DROP TRIGGER {name}")
-            for statement in statements:
-                shell.execute(statement)
-        shell.close()
 
 
 @pytest.fixture

@@ -1,0 +1,229 @@
+"""`agent-guard log prove` and `log verify`: one entry, shown to be in the anchored log, as a file for anyone."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent_guard.cli.files import new_file
+from agent_guard.cli.log import Seq, reader_of
+from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
+from agent_guard.cli.output import GREEN, RED, YELLOW, Cell, Facts, Hash, Line, Output, Table, Time, Word
+from agent_guard.errors import GuardError, Kind
+
+if TYPE_CHECKING:
+    from agent_guard.audit.bundle import Bundle, Shown
+    from agent_guard.log.reading import Proof
+    from agent_guard.types import Block
+
+STYLES = {"VERIFIED": GREEN, "TAMPERED": RED, "INDETERMINATE": YELLOW}
+EXIT_CODES = {"VERIFIED": 0, "TAMPERED": Kind.TAMPERED.value, "INDETERMINATE": Kind.INDETERMINATE.value}
+MOST_BYTES = 8 << 20
+
+
+def prove(
+    agent: Agent,
+    seq: Seq,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write the proof as a file (tlog-proof)."),
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="With the chain's own proof: needs no node, only a block's hash."),
+    ] = False,
+    log: LogPlace = None,
+    network: Network = None,
+    rpc_url: RpcUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Prove that an entry is in the anchored log: RFC 9162 inclusion, against the head on chain.
+
+    The proof is checked, and its root compared with the chain's, before it is shown or written. With -o it becomes a
+    file that others verify with: agent-guard log verify AGENT FILE
+    """
+    from agent_guard import wiring
+    from agent_guard.log.bundle import to_bundle
+    from agent_guard.log.reading import prove as make_proof
+    from agent_guard.typed_data import agent_id
+    from agent_guard.wiring.proving import anchored_root, state_proof
+
+    out, identity = Output(as_json), agent_id(agent)
+    if full and output is None:
+        raise GuardError("AG101", "--full makes a file. Nothing was proven.", "Name it with -o FILE.")
+    with reader_of(agent, log, network, rpc_url) as reader:
+        operator = reader.identity().operator
+        connection = wiring.connect(settings(network=network, rpc_url=rpc_url))
+        block = connection.endpoint.block()
+        size = connection.contract.head(operator, block).size
+        proof = make_proof(reader, seq, min(size, reader.size()), identity)
+    root = anchored_root(connection, operator, proof.checkpoint.size, block)
+    if proof.checkpoint.root != root:
+        raise _another_root(proof, root)
+    if output is not None:
+        state = state_proof(connection, operator, identity, block) if full else None
+        if full and proof.checkpoint.size != size:
+            raise _no_state(proof, size)
+        with new_file(output) as file:
+            file.write(to_bundle(proof, state))
+    _show(out, proof, operator, block, output, full)
+
+
+def verify(
+    agent: Agent,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A proof made with: log prove AGENT SEQ -o FILE")
+    ],
+    block_hash: Annotated[
+        str | None,
+        typer.Option(
+            "--block-hash",
+            metavar="HASH",
+            help="Of the block that the proof names, from whom you trust: no node is asked then.",
+        ),
+    ] = None,
+    network: Network = None,
+    rpc_url: RpcUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Verify a proof of one entry that somebody gave you: VERIFIED (0), TAMPERED (5) or INDETERMINATE (6).
+
+    The head that it leads to must be on chain: by the word of a node, or by the state proof in it (made with --full)
+    and a block's hash that you have from elsewhere. Council and chain are those of your own deployment record.
+    """
+    from agent_guard.audit.bundle import open_bundle
+    from agent_guard.audit.bundle import verify as check
+    from agent_guard.typed_data import agent_id
+
+    out, identity = Output(as_json), agent_id(agent)
+    bundle = open_bundle(_read(file))
+    root = _root(bundle, identity, block_hash, network, rpc_url)
+    shown = check(bundle, identity, root)
+    _tell(out, agent, bundle, shown)
+    raise typer.Exit(EXIT_CODES[shown.check.result.value])
+
+
+def _root(bundle: "Bundle", agent: bytes, block_hash: str | None, network: str | None, rpc_url: Any) -> Any:
+    """What is known of the root on chain: by the state proof and the hash, else by a node."""
+    from agent_guard.audit.bundle import root_in_state
+    from agent_guard.wiring.auditing import connect_or_say_why
+    from agent_guard.wiring.proving import other_council, root_for
+
+    chosen = settings(network=network, rpc_url=rpc_url)
+    if block_hash is None:
+        return root_for(connect_or_say_why(chosen), agent, bundle.identity, bundle.checkpoint.size)
+    if not re.fullmatch("0x[0-9a-fA-F]{64}", block_hash):
+        raise GuardError(
+            "AG101",
+            "--block-hash is no block's hash. Nothing was verified.",
+            "Give 0x and 64 hexadecimal digits.",
+        )
+    return other_council(chosen, bundle.identity) or root_in_state(
+        bundle, agent, bytes.fromhex(block_hash[2:])
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise GuardError(
+                "AG544", f"{path} is longer than any proof. Nothing was verified.", "Check the file's name."
+            )
+        return data.decode()
+    except OSError as error:
+        raise GuardError(
+            "AG101",
+            f"{path} can't be read ({error.strerror}). Nothing was verified.",
+            "Check the file's name.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise GuardError(
+            "AG544", f"{path} is not UTF-8 and no proof. Nothing was verified.", "Check the file's name."
+        ) from error
+
+
+def _show(
+    out: Output, proof: "Proof", operator: str, block: "Block", output: Path | None, full: bool
+) -> None:
+    held = proof.checkpoint
+    row = {
+        "seq": proof.index,
+        "entry": proof.body.decode(),
+        "leaf_hash": "0x" + proof.leaf.hex(),
+        "size": held.size,
+        "root": "0x" + held.root.hex(),
+        "hashes": ["0x" + sibling.hex() for sibling in proof.hashes],
+        "operator": operator,
+        "checkpoint": held.note,
+        "file": None if output is None else str(output),
+        "block": {"number": block.number, "hash": "0x" + block.hash.hex()},
+    }
+    facts: list[tuple[str, Cell]] = [("leaf hash", Hash(proof.leaf)), ("root on chain", Hash(held.root))]
+    if full:
+        facts.append(("under the block", f"{block.number} 0x{block.hash.hex()}"))
+    if output is not None:
+        facts.append(("written to", str(output)))
+    out.result(
+        {"as_of": block.timestamp, "block": block.number, "rows": [row], "truncated": False},
+        Line(f"entry {proof.index} is in the log of {held.size} entries that the chain holds"),
+        Facts(facts),
+        *(
+            [Table(("", "sibling hash"), [(level, Hash(value)) for level, value in enumerate(proof.hashes)])]
+            if output is None
+            else []
+        ),
+    )
+
+
+def _tell(out: Output, agent: str, bundle: "Bundle", shown: "Shown") -> None:
+    import json
+
+    verdict, entry, held = shown.check.result.value, shown.entry, bundle.checkpoint
+    payload = {
+        "agent": agent,
+        "result": verdict,
+        "detail": shown.check.detail,
+        "seq": bundle.proof.index,
+        "entry": bundle.evidence.entry,
+        "content": shown.content,
+        "size": held.size,
+        "root": "0x" + held.root.hex(),
+        "operator": bundle.identity.operator,
+        "council": bundle.identity.council,
+        "chain_id": bundle.identity.chain_id,
+    }
+    facts: list[tuple[str, Cell]] = [("found", shown.check.detail)]
+    if entry is not None:
+        content = (
+            "not in the file" if shown.content is None else json.dumps(shown.content, ensure_ascii=False)
+        )
+        facts += [("kind", entry.kind.value), ("when", Time(entry.time / 1000)), ("content", content)]
+    facts += [("operator", Hash(bundle.identity.operator)), ("root", Hash(held.root))]
+    out.result(
+        payload,
+        Line(Word(f"{verdict}: entry {bundle.proof.index} of {agent}", STYLES[verdict])),
+        Facts(facts),
+    )
+
+
+def _another_root(proof: "Proof", root: bytes | None) -> GuardError:
+    size = proof.checkpoint.size
+    chain = f"the chain's is 0x{root.hex()}" if root else "the chain never held a head of that size"
+    return GuardError(
+        "AG542",
+        f"The log proves entry {proof.index} under root 0x{proof.checkpoint.root.hex()} for {size} entries; {chain}."
+        " The proof is worth nothing.",
+        "Find out more with: agent-guard audit AGENT",
+    )
+
+
+def _no_state(proof: "Proof", size: int) -> GuardError:
+    return GuardError(
+        "AG541",
+        f"The proof leads to the head of {proof.checkpoint.size} entries, and the chain's state holds that of {size} by"
+        " now. Nothing was written.",
+        "Prove it from the guard's own log, or from a newer copy.",
+    )

@@ -1,0 +1,85 @@
+"""What a chain has to say of one head of a log: asked for making a proof, and for verifying one."""
+
+from agent_guard.audit import Unreachable
+from agent_guard.chain import deployment as records
+from agent_guard.chain import history
+from agent_guard.chain.deployment import Deployment
+from agent_guard.chain.head_proof import head_slots, operator_slot
+from agent_guard.errors import GuardError
+from agent_guard.log.bundle import state_of
+from agent_guard.settings import Settings
+from agent_guard.tlog import StateProof
+from agent_guard.types import Block, LogIdentity
+from agent_guard.wiring import Connection
+
+
+def anchored_root(connection: Connection, operator: str, size: int, at: Block) -> bytes | None:
+    """The root (32 bytes) that the contract holds at a block, or held before, for `size` entries of an operator's log.
+
+    None if it never held a head of that size. Raises AG201.
+    """
+    contract = connection.contract
+    head = contract.head(operator, at)
+    if head.size == size:
+        return head.root
+    first = connection.deployment.deploy_block
+    extensions = history.events(contract, "Extended", first, at, operator=operator)
+    return next(
+        (bytes(one.arguments["root"]) for one in extensions if one.arguments["newSize"] == size), None
+    )
+
+
+def root_for(
+    connection: Connection | Unreachable, agent: bytes, identity: LogIdentity, size: int
+) -> bytes | Unreachable | None:
+    """The root that this chain and council hold, or held, for a log that claims to be of one of the agent's operators.
+
+    None if they never held a head of that size; why it is not known, where it is not.
+    """
+    if isinstance(connection, Unreachable):
+        return connection
+    if other := _other(connection.deployment, identity):
+        return other
+    try:
+        at = connection.endpoint.block()
+        if identity.operator not in _operators(connection, agent, at):
+            return Unreachable(f"{identity.operator} never guarded this agent")
+        return anchored_root(connection, identity.operator, size, at)
+    except GuardError as error:
+        return Unreachable(error.message)
+
+
+def other_council(settings: Settings, identity: LogIdentity) -> Unreachable | None:
+    """Why a log is not under the council of one's own deployment record, without asking a node. Raises AG204."""
+    return _other(records.load(settings.record_path), identity)
+
+
+def _other(record: Deployment, identity: LogIdentity) -> Unreachable | None:
+    if (record.chain_id, record.address) == (identity.chain_id, identity.council):
+        return None
+    return Unreachable(
+        f"it names council {identity.council} on chain {identity.chain_id}, and the deployment record is of"
+        f" {record.address} on chain {record.chain_id}"
+    )
+
+
+def state_proof(connection: Connection, operator: str, agent: bytes, at: Block) -> StateProof:
+    """What shows, under the hash of block `at` alone, the head of the operator's log and that he guards the agent.
+
+    Raises:
+        GuardError: AG201 the node serves no `eth_getProof`, or not of that block any more.
+    """
+    _, header = connection.endpoint.header(at.hash)
+    answer = connection.contract.proof([*head_slots(operator), operator_slot(agent)], at)
+    with connection.endpoint.calling("read a state proof"):
+        return state_of(header, answer)
+
+
+def _operators(connection: Connection, agent: bytes, at: Block) -> set[str]:
+    """All who ever guarded an agent (checksummed)."""
+    contract, first = connection.contract, connection.deployment.deploy_block
+    registered = history.events(contract, "Registered", first, at, agent=agent)
+    changed = history.events(contract, "OperatorChanged", first, at, agent=agent)
+    return {event.arguments["operator"] for event in registered} | {
+        event.arguments["newOperator"] for event in changed
+    }
