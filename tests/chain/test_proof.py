@@ -64,7 +64,13 @@ def rotate(town: Any) -> None:
     param = bytes(calls.rotationParam(*given).call())
     town.vote("ROTATE", "--all", "signer1", "signer2", param=param)
     town.pass_time(2)
-    calls.finishRotation(*given).transact({"from": town.address("operator"), "gas": 1_000_000})
+    send(town, calls.finishRotation(*given), 1_000_000)
+
+
+def send(town: Any, call: Any, gas: int) -> None:
+    """Returns when it is mined: Anvil answers before that."""
+    sent = call.transact({"from": town.address("operator"), "gas": gas})
+    assert town.connection.endpoint.web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
 
 
 def test_every_state_of_an_agent_is_shown_by_its_slot_and_no_other_state_is(anvil: Any, found: Any) -> None:
@@ -83,8 +89,7 @@ def test_every_state_of_an_agent_is_shown_by_its_slot_and_no_other_state_is(anvi
     town.vote("RETIRE", "retired", *both, "signer3")
     town.vote("RESUME", "resumed", *both)
     town.pass_time(3)
-    finish = town.contract.contract.functions.finishResume(agent_id("resumed"))
-    finish.transact({"from": town.address("operator"), "gas": 200_000})
+    send(town, town.contract.contract.functions.finishResume(agent_id("resumed")), 200_000)
     town.vote("RESUME", "resuming", *both)
     captured: list[dict[str, Any]] = []
     try:

@@ -12,7 +12,7 @@ def test_where_proofs_are_required_an_agent_with_a_true_node_is_not_frozen_at_ea
 
     time.sleep(4)
 
-    assert set(running.events_so_far()) == {"started"}
+    assert set(running.events_so_far()) == {"started"}, running.told
 
 
 def test_poll_slower_than_the_hang_limit_lets_no_deadman_strike(drill, guard):
@@ -21,5 +21,5 @@ def test_poll_slower_than_the_hang_limit_lets_no_deadman_strike(drill, guard):
 
     time.sleep(8)
 
-    assert set(running.events_so_far()) == {"started"}
+    assert set(running.events_so_far()) == {"started"}, running.told
     assert running.beats()

@@ -604,6 +604,9 @@ def proving(monkeypatch: pytest.MonkeyPatch) -> None:
         node = answer["node"]
         if isinstance(node.proofs.get("error"), BaseException):
             raise node.proofs["error"]
+        if node.proofs.get("wrong", 0):
+            node.proofs["wrong"] -= 1
+            raise ProofError("it is that of another block")
         return list(slots)
 
     def shows(word: bytes, state: AgentState, at: int) -> bool:
@@ -671,6 +674,21 @@ def test_a_proof_that_does_not_hold_refutes_all_that_it_was_to_show(
     view.start()
     word = last(everything(view))
     assert (word.proven, word.refuted) == (frozenset(), {ALICE, BOB, FLEET})
+
+
+@pytest.mark.usefixtures("proving")
+@pytest.mark.parametrize(("wrong", "refuted"), [(1, frozenset()), (2, frozenset({ALICE, BOB, FLEET}))])
+def test_a_proof_that_fails_is_asked_for_once_more_and_no_oftener(
+    nodes: Callable[..., tuple[Node, ...]],
+    view_of: Callable[..., ChainView],
+    wrong: int,
+    refuted: frozenset[bytes],
+) -> None:
+    (node,) = nodes(1, proofs={"wrong": wrong})
+    view = view_of(node, prove="some")
+    view.start()
+    assert last(everything(view)).refuted == refuted
+    assert len([one for one in node.asked if one[0] == "proof"]) == 2
 
 
 @pytest.mark.usefixtures("proving")
