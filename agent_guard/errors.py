@@ -552,7 +552,7 @@ CATALOGUE: dict[str, Explanation] = {
         Kind.FAILURE,
         "A socket of the guard can't be served",
         "The Unix socket of an agent or of the signers, or the port of `signers_listen`, could not be made, is served"
-        " by another guard already, or its server did not start. No agent was started.",
+        " by another guard already, or its server did not start. Nothing was started.",
     ),
     "AG617": Explanation(
         Kind.FAILURE,

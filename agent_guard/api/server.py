@@ -65,7 +65,7 @@ class Server:
         except Exception as error:
             raise GuardError(
                 "AG616",
-                f"The API did not start: {error!r}. No agent was started.",
+                f"The API did not start: {error!r}. Nothing was started.",
                 "Run agent-guard doctor; the guard's own output has the details.",
             ) from error
 

@@ -94,6 +94,6 @@ def _place(bound: socket.socket, folder: Path, name: str, mode: int) -> None:
 def _unusable(place: Path | str, reason: str) -> GuardError:
     return GuardError(
         "AG616",
-        f"A socket of the guard can't be made at {place}: {reason}. No agent was started.",
+        f"A socket of the guard can't be made at {place}: {reason}. Nothing was started.",
         "Give a folder that this user may write, or a free port (signers_listen), with no other guard there.",
     )

@@ -19,7 +19,7 @@ from typing import Any
 
 from agent_guard import canonical
 from agent_guard.audit.facts import Unreachable
-from agent_guard.audit.result import Check, Result
+from agent_guard.audit.result import Aspect, AuditResult, Check, Fault, Result, worst
 from agent_guard.chain.head_proof import head_slots, operator_in, operator_slot, size_in
 from agent_guard.chain.proof import NoProof, prove
 from agent_guard.chain.proof import ProofError as StateProofError
@@ -170,3 +170,30 @@ def _against_chain(bundle: Bundle, anchored: bytes | Unreachable | None) -> str 
 
 def _tampered(why: str) -> Check:
     return Check(Result.TAMPERED, why)
+
+
+def as_audit(bundle: Bundle, shown: Shown) -> AuditResult:
+    """What an audit says of an agent of whose log it has one entry: nothing of the rest."""
+    alone = Check(Result.INDETERMINATE, "a proof shows one entry, and nothing of the rest of the log")
+    given = bundle.evidence.content is not None and shown.check.result is not Result.TAMPERED
+    openness = (
+        Check(Result.VERIFIED, "the content of the entry is there")
+        if given
+        else Check(Result.INDETERMINATE, "the content of the entry is not in the file")
+    )
+    fault = Fault(Aspect.INTEGRITY, bundle.proof.index, "entry", shown.check.detail)
+    return AuditResult(
+        result=worst([shown.check, alone, openness]),
+        integrity=shown.check,
+        completeness=alone,
+        obedience=alone,
+        openness=openness,
+        entries=1,
+        anchored=int(shown.check.result is Result.VERIFIED),
+        head=None,
+        halted_at=None,
+        death=None,
+        overrun_ms=None,
+        first_bad=fault if shown.check.result is Result.TAMPERED else None,
+        as_of=None,
+    )

@@ -7,9 +7,7 @@ import typer
 
 from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
 from agent_guard.cli.output import (
-    GREEN,
     RED,
-    YELLOW,
     Block,
     Cell,
     Facts,
@@ -20,14 +18,11 @@ from agent_guard.cli.output import (
     Time,
     Word,
 )
-from agent_guard.errors import Kind
+from agent_guard.cli.proof import EXIT_CODES, STYLES, proof_in, root_on_chain
 
 if TYPE_CHECKING:
     from agent_guard.audit import AuditResult
     from agent_guard.types import LogIdentity
-
-STYLES = {"VERIFIED": GREEN, "TAMPERED": RED, "INDETERMINATE": YELLOW}
-EXIT_CODES = {"VERIFIED": 0, "TAMPERED": Kind.TAMPERED.value, "INDETERMINATE": Kind.INDETERMINATE.value}
 
 
 def audit(
@@ -48,6 +43,8 @@ def audit(
     from agent_guard.wiring.auditing import connect_or_say_why, find_log, gather, log_of, open_log
 
     out, chosen, identity = Output(as_json), settings(network=network, rpc_url=rpc_url), agent_id(agent)
+    if log is not None and (text := proof_in(log)) is not None:
+        _audit_proof(out, agent, log, text, network, rpc_url)
     connection = connect_or_say_why(chosen)
     where = find_log(chosen, connection, identity, log)
     with open_log(where) as reader, reader.snapshot():
@@ -57,6 +54,20 @@ def audit(
         with out.progress(f"auditing {agent}", reader.size()) as advance:
             result = examine(identity, log_of(reader), facts, limits, advance)
     _report(out, agent, where, claimed, result)
+    raise typer.Exit(EXIT_CODES[result.result.value])
+
+
+def _audit_proof(
+    out: Output, agent: str, where: str, text: str, network: str | None, rpc_url: list[str] | None
+) -> None:
+    """One entry, in a file that `log prove -o` made."""
+    from agent_guard.audit.bundle import as_audit, open_bundle, verify
+    from agent_guard.typed_data import agent_id
+
+    bundle = open_bundle(text)
+    root = root_on_chain(bundle, agent_id(agent), None, network, rpc_url)
+    result = as_audit(bundle, verify(bundle, agent_id(agent), root))
+    _report(out, agent, where, bundle.identity, result)
     raise typer.Exit(EXIT_CODES[result.result.value])
 
 

@@ -1,9 +1,6 @@
 """`agent-guard devnet`: a local chain with a council on it, until Ctrl-C."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +8,7 @@ import typer
 
 from agent_guard.cli.options import Json, settings
 from agent_guard.cli.output import Facts, Line, Output, Table
+from agent_guard.cli.signals import told_to_end
 from agent_guard.errors import GuardError
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def devnet(
     from agent_guard.devnet.anvil import Anvil
 
     out, chosen = Output(as_json), settings(network="devnet", rpc_url=[f"http://127.0.0.1:{port}"])
-    with _told_to_end() as told, Anvil(port, block_time, state) as anvil:
+    with told_to_end() as told, Anvil(port, block_time, state) as anvil:
         _ready(out, chosen, fresh=state is None or not state.exists() or not chosen.record_path.exists())
         out.narrate(f"Anvil runs as process {anvil.pid}. Ctrl-C ends it.")
         while not told():
@@ -85,16 +83,3 @@ def _ready(out: Output, chosen: "Settings", fresh: bool) -> None:
         Table(("key", "address"), [(row["name"], row["address"]) for row in rows]),
         Line(f"next: export ETH_RPC_URL={connection.endpoint.url} AGENT_GUARD_KEYSTORES={keys.folder}"),
     )
-
-
-@contextmanager
-def _told_to_end() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM came; heard from before Anvil starts, so that it is never left behind."""
-    asked: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in numbers}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

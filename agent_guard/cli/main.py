@@ -25,6 +25,7 @@ from agent_guard.cli import (
     log,
     proof,
     run,
+    serve,
     status,
     vote,
 )
@@ -68,6 +69,7 @@ log.app.command("prove")(proof.prove)
 log.app.command("verify")(proof.verify)
 log.app.command("export")(export.export)
 app.add_typer(log.app, name="log")
+app.command("serve", no_args_is_help=True)(serve.serve)
 app.add_typer(agent.app, name="agent")
 app.add_typer(council.app, name="council")
 app.add_typer(deployment.app, name="deployment")

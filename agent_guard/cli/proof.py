@@ -98,13 +98,15 @@ def verify(
 
     out, identity = Output(as_json), agent_id(agent)
     bundle = open_bundle(_read(file))
-    root = _root(bundle, identity, block_hash, network, rpc_url)
+    root = root_on_chain(bundle, identity, block_hash, network, rpc_url)
     shown = check(bundle, identity, root)
     _tell(out, agent, bundle, shown)
     raise typer.Exit(EXIT_CODES[shown.check.result.value])
 
 
-def _root(bundle: "Bundle", agent: bytes, block_hash: str | None, network: str | None, rpc_url: Any) -> Any:
+def root_on_chain(
+    bundle: "Bundle", agent: bytes, block_hash: str | None, network: str | None, rpc_url: Any
+) -> Any:
     """What is known of the root on chain: by the state proof and the hash, else by a node."""
     from agent_guard.audit.bundle import root_in_state
     from agent_guard.wiring.auditing import connect_or_say_why
@@ -122,6 +124,19 @@ def _root(bundle: "Bundle", agent: bytes, block_hash: str | None, network: str |
     return other_council(chosen, bundle.identity) or root_in_state(
         bundle, agent, bytes.fromhex(block_hash[2:])
     )
+
+
+def proof_in(where: str) -> str | None:
+    """The text of a proof, if that is what lies there; None for a log."""
+    from agent_guard.tlog import HEADING
+
+    path = Path(where)
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        if file.read(len(HEADING)) != HEADING.encode():
+            return None
+    return _read(path)
 
 
 def _read(path: Path) -> str:

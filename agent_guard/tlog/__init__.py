@@ -7,7 +7,7 @@ caller trusts make it more. Trusts nobody. Pure, without I/O.
 
 from agent_guard.tlog.evidence import Evidence, OpenContent, StateProof, decode_evidence
 from agent_guard.tlog.form import FormatError
-from agent_guard.tlog.proof import TlogProof, parse_proof
+from agent_guard.tlog.proof import HEADING, TlogProof, parse_proof
 from agent_guard.tlog.tiles import (
     CHECKPOINT,
     MAX_LEVEL,
@@ -25,6 +25,7 @@ from agent_guard.tlog.tiles import (
 
 __all__ = [
     "CHECKPOINT",
+    "HEADING",
     "MAX_LEVEL",
     "WIDTH",
     "Evidence",

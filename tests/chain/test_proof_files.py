@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -281,3 +283,83 @@ def test_export_says_where_to_once_and_writes_lines_to_a_new_file(guard, tmp_pat
     assert (
         "exists" in guard.town.cli("log", "export", AGENT, "--log", guard.path, "-o", lines, expect=2).stderr
     )
+
+
+# ----------------------------------------------------------------------------------------------------- over HTTP
+
+
+@pytest.fixture
+def serving(guard: Guard) -> Iterator[Callable[..., tuple[Any, str]]]:
+    """Serves a folder in a process of its own; its lines, and its address."""
+    processes = []
+
+    def start(*options: object) -> tuple[Any, str]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        process = guard.town.cli.start("serve", "--listen", f"127.0.0.1:{port}", "--json", *options)
+        processes.append(process)
+        return process, f"http://127.0.0.1:{port}"
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+
+
+def steps(process: Any, *events: str) -> list[Any]:
+    """Reads lines until the last of these events came."""
+    found: list[Any] = []
+    for name in events:
+        while not found or found[-1]["event"] != name:
+            found.append(json.loads(process.stdout.readline()))
+    return found
+
+
+def test_served_log_is_audited_proven_and_followed_by_its_address(guard, serving):
+    folder = guard.town.folder / "site"
+    process, url = serving(
+        "--tiles", folder, "--publish", AGENT, "--log", guard.path, "--content", "--every", "0.5"
+    )
+    steps(process, "published", "serving")
+    assert audit(guard, url, "VERIFIED")["entries"] == 20
+    assert verify(guard, prove(guard, 7, log=url), "VERIFIED")["size"] == 20
+    guard.act(3)
+    guard.anchor.flush(20)
+    assert steps(process, "published")[-1]["size"] == 26
+    assert audit(guard, url + "/", "VERIFIED")["entries"] == 26
+
+
+def test_log_that_turned_on_its_published_past_is_told_and_not_published(guard, serving):
+    folder = published(guard, "--content")
+    note = (folder / "checkpoint").read_text()
+    guard.forge("DELETE FROM checkpoint WHERE size = 20", "DELETE FROM entry WHERE leaf_index >= 15")
+    process, url = serving("--tiles", folder, "--publish", AGENT, "--log", guard.path)
+    told = steps(process, "trouble", "serving")
+    assert told[0]["error"]["code"] == "AG545"
+    assert audit(guard, url, "VERIFIED")["entries"] == 20  # the copy has what the guard no longer has
+    assert (folder / "checkpoint").read_text() == note
+
+
+def test_port_in_use_and_an_address_that_is_none_are_said(guard, serving, tmp_path):
+    folder = published(guard)
+    process, url = serving("--tiles", folder)
+    steps(process, "serving")
+    taken = guard.town.cli("serve", "--tiles", folder, "--listen", url.removeprefix("http://"), expect=1)
+    assert "AG616" in taken.stderr
+    for address in ("8720", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:x"):
+        assert "HOST:PORT" in guard.town.cli("serve", "--tiles", folder, "--listen", address, expect=2).stderr
+
+
+# ----------------------------------------------------------------------------------------- an audit of one entry
+
+
+def test_audit_of_a_proof_says_what_one_entry_can_show(guard):
+    found = audit(guard, prove(guard, 7), "INDETERMINATE")
+    assert found["integrity"]["result"] == "VERIFIED"
+    assert found["openness"]["result"] == "VERIFIED"
+    assert {found["completeness"]["result"], found["obedience"]["result"]} == {"INDETERMINATE"}
+    assert found["entries"] == 1
+    forged = with_evidence(prove(guard, 8), signature="0x" + "11" * 65)
+    assert audit(guard, forged, "TAMPERED")["first_bad"]["index"] == 8

@@ -368,7 +368,7 @@ def test_port_that_is_taken_is_told_and_nothing_is_started(still):
         other.listen()
         command = ("run", "indexer", "--account", "operator", "--", "/bin/true")
         said = still.town.cli.fails("AG616", 1, *command, **still.environ)
-    assert "No agent was started" in said["message"]
+    assert "Nothing was started" in said["message"]
 
 
 # ------------------------------------------------------------------------------------------------------- vote halt --to

@@ -1,0 +1,54 @@
+"""The HTTP application that serves a published log: static files, read-only, for any cache and any client (C2SP).
+
+Guarantees: answers for the files that a log has and for no others, however a path is spelled; tiles may be cached for
+ever, the checkpoint for seconds. Every page in a browser may read them (CORS): they are public. Trusts the folder.
+"""
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from agent_guard.tlog import CHECKPOINT, FormatError, parse_path
+
+CHECKPOINT_SECONDS = 5
+_OPEN = {"access-control-allow-origin": "*", "x-content-type-options": "nosniff"}
+_TEXT = "text/plain; charset=utf-8"
+_BYTES = "application/octet-stream"
+
+
+def site_app(root: Path) -> Starlette:
+    """Serves the folder `root`, as `log.publish` or a mirror keeps it."""
+
+    async def file(request: Request) -> Response:
+        path = request.path_params["path"]
+        found = root / path
+        if not _is_of_a_log(path) or not found.is_file():
+            return PlainTextResponse("no such file of this log\n", 404, headers=_OPEN)
+        if path == CHECKPOINT:
+            cached = f"max-age={CHECKPOINT_SECONDS}, must-revalidate"
+            return FileResponse(found, media_type=_TEXT, headers=_OPEN | {"cache-control": cached})
+        cached = "public, max-age=31536000, immutable"
+        if path.startswith("content/"):
+            cached = "no-cache"  # what is erased must not live on in a cache
+        return FileResponse(found, media_type=_BYTES, headers=_OPEN | {"cache-control": cached})
+
+    # The most that is compressed at once is one bundle: some milliseconds.
+    packed = Middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
+    return Starlette(routes=[Route("/{path:path}", file, methods=["GET", "HEAD"])], middleware=[packed])
+
+
+def _is_of_a_log(path: str) -> bool:
+    if path == CHECKPOINT:
+        return True
+    try:
+        tile = parse_path(
+            path.replace("content/", "tile/entries/", 1) if path.startswith("content/") else path
+        )
+    except FormatError:
+        return False
+    return tile.level is None or not path.startswith("content/")

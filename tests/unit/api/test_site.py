@@ -1,0 +1,103 @@
+"""What the site of a published log answers for, and how it may be cached."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent_guard.api.site import site_app
+
+pytestmark = pytest.mark.unit
+FILES = ("checkpoint", "tile/0/000", "tile/0/x001/234.p/7", "tile/entries/000", "content/000.p/3")
+
+
+class Site:
+    """The application, asked without a network."""
+
+    def __init__(self, root: Path) -> None:
+        self.app = site_app(root)
+
+    def __call__(self, method: str, path: str, **headers: str) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://site") as client:
+                return await client.request(
+                    method,
+                    f"/{path}",
+                    headers={key.replace("_", "-"): value for key, value in headers.items()},
+                )
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self("GET", path, **headers)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    for name in FILES:
+        path = tmp_path / "site" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode() * 300)
+    (tmp_path / "site/tile/0/.000.new").write_text("half")
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "site/notes.txt").write_text("not of the log")
+    return Site(tmp_path / "site")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file_of_the_log_is_given_whole(site, name):
+    answer = site.get(name)
+    assert (answer.status_code, answer.content) == (200, name.encode() * 300)
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert site("HEAD", name).status_code == 200
+
+
+def test_tiles_may_be_cached_for_ever_a_checkpoint_for_seconds_and_contents_not(site):
+    cached = {name: site.get(name).headers["cache-control"] for name in FILES}
+    assert "immutable" in cached["tile/0/000"]
+    assert "immutable" in cached["tile/entries/000"]
+    assert cached["checkpoint"] == "max-age=5, must-revalidate"
+    assert cached["content/000.p/3"] == "no-cache"
+
+
+def test_types_are_those_of_the_specification_and_bundles_are_compressed(site):
+    assert site.get("checkpoint").headers["content-type"] == "text/plain; charset=utf-8"
+    answer = site.get("tile/entries/000", accept_encoding="gzip")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.content == b"tile/entries/000" * 300  # httpx has unpacked it
+    assert "content-encoding" not in site.get("tile/entries/000", accept_encoding="identity").headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "tile",
+        "tile/0/",
+        "tile/0/001",
+        "tile/0/000.p/5",
+        "tile/0/.000.new",
+        "tile/8/000",
+        "tile/0/%2e%2e/%2e%2e/checkpoint",
+        "..%2fsecret",
+        "%2e%2e/secret",
+        "tile/0/..%2f..%2f..%2fsecret",
+        "notes.txt",
+        "content/0/000",
+        "content/tile/entries/000",
+        "content/content/000",
+        "checkpoint/",
+        "checkpoint%00",
+        "CHECKPOINT",
+    ],
+)
+def test_nothing_else_is_answered(site, path):
+    assert site.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_nothing_is_taken(site, method):
+    assert site(method, "checkpoint").status_code == 405
