@@ -460,6 +460,12 @@ CATALOGUE: dict[str, Explanation] = {
         "A log is published into a folder that holds an earlier state of the same log, or nothing. This one holds"
         " another log, more than is anchored, or entries that this log does not begin with. Nothing was written.",
     ),
+    "AG570": Explanation(
+        Kind.FAILURE,
+        "Not the log that is mirrored",
+        "What is published at the address is the log of another operator, council or chain than the copy's, or its head"
+        " is not signed by the key that was named. Nothing was copied.",
+    ),
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",

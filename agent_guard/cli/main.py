@@ -23,6 +23,7 @@ from agent_guard.cli import (
     export,
     key,
     log,
+    mirror,
     proof,
     run,
     serve,
@@ -69,6 +70,7 @@ log.app.command("prove")(proof.prove)
 log.app.command("verify")(proof.verify)
 log.app.command("export")(export.export)
 app.add_typer(log.app, name="log")
+app.command("mirror", no_args_is_help=True)(mirror.mirror)
 app.command("serve", no_args_is_help=True)(serve.serve)
 app.add_typer(agent.app, name="agent")
 app.add_typer(council.app, name="council")

@@ -1,30 +1,30 @@
 """Publishes a log as static files (C2SP `tlog-tiles`): all that the newest anchored head covers, and only that.
 
-Guarantees: a published checkpoint is one that stands on chain, and its files hash to its root: that is checked before
-the checkpoint is written. A folder is gone on with where it ended, and never made to contradict what it held: one that
-holds another log, or another history of this one, is AG545. Trusts the store for nothing but the entries' bytes.
+Guarantees: a published checkpoint is one that stands on chain, its files hash to its root, and each content to its
+entry's commitment: that is checked before the checkpoint is written. A folder is gone on with where it ended, and never
+made to contradict what it held: one that holds another log, or another history of this one, is AG545. Trusts the store
+for nothing but the entries' bytes.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from agent_guard.entry import Entry, MalformedEntry
 from agent_guard.errors import GuardError
+from agent_guard.log.reading import AnyLog
 from agent_guard.log.tree import frontier_at
 from agent_guard.merkle import leaf_hash, range_nodes
-from agent_guard.store import Row, SavedCheckpoint
+from agent_guard.store import Content, Row, SavedCheckpoint
 from agent_guard.store.tiles import Folder, TileFolder, TileLog
 from agent_guard.tlog import CHECKPOINT, MAX_LEVEL, WIDTH, Tile
-
-if TYPE_CHECKING:
-    from agent_guard.log.reading import AnyLog
 
 Opens = Callable[[bytes], bool]
 """Whether the contents of an agent's entries (32-byte id) are published as well."""
 
 
 def publish(
-    reader: "AnyLog",
+    reader: AnyLog,
     root: Path,
     opens: Opens = lambda agent: False,
     progress: Callable[[int], None] = lambda entries: None,
@@ -44,11 +44,12 @@ def publish(
             raise _nothing_yet()
         there = _there(reader, root, saved)
         since = there.size() if there else 0
+        # A partial bundle is written anew, longer, and so hashed anew from its first entry on.
+        since -= since % WIDTH
         writer, frontier = _Writer(TileFolder(root), _levels(there), opens), frontier_at(reader, since)
-        for start in range(since - since % WIDTH, saved.size, WIDTH):
+        for start in range(since, saved.size, WIDTH):
             end = min(start + WIDTH, saved.size)
-            leaves = writer.take(start // WIDTH, _rows(reader, start, end))
-            frontier.extend(leaves[max(since - start, 0) :])
+            frontier.extend(writer.take(start // WIDTH, _rows(reader, start, end)))
             progress(end)
         if frontier.root() != saved.root:
             raise _damaged(f"its entries do not hash to the root that was anchored for {saved.size} of them")
@@ -69,7 +70,7 @@ class _Writer:
     def take(self, index: int, rows: list[Row]) -> list[bytes]:
         """The rows of one bundle; their leaf hashes."""
         leaves = [leaf_hash(row.body) for row in rows]
-        contents = [row.content if self._opens(row.agent) else None for row in rows]
+        contents = [_checked(row) if self._opens(row.agent) else None for row in rows]
         self._folder.write_bundle(Tile(None, index, len(rows)), [row.body for row in rows], contents)
         self._folder.write_hashes(Tile(0, index, len(rows)), leaves)
         if len(rows) == WIDTH:
@@ -94,7 +95,17 @@ class _Writer:
         self._levels[level] = index, hashes
 
 
-def _there(reader: "AnyLog", root: Path, saved: SavedCheckpoint) -> TileLog | None:
+def _checked(row: Row) -> Content | None:
+    """A row's content, which must be what its entry commits to."""
+    if row.content is None:
+        return None
+    with suppress(MalformedEntry):
+        if Entry.decode(row.body).commits_to(row.content.salt, row.content.body):
+            return row.content
+    raise _damaged(f"the content of entry {row.index} does not hash to the commitment in it")
+
+
+def _there(reader: AnyLog, root: Path, saved: SavedCheckpoint) -> TileLog | None:
     """What the folder holds already: an earlier state of this very log, or nothing."""
     if not (root / CHECKPOINT).exists():
         return None
@@ -117,7 +128,7 @@ def _levels(there: TileLog | None) -> Levels:
     return found
 
 
-def _rows(reader: "AnyLog", start: int, end: int) -> list[Row]:
+def _rows(reader: AnyLog, start: int, end: int) -> list[Row]:
     rows = list(reader.rows(start, end))
     if [row.index for row in rows] != list(range(start, end)):
         raise _damaged(f"entries are missing between {start} and {end - 1}")

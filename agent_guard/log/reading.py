@@ -6,18 +6,17 @@ vouches for, and `agent_guard.audit` checks everything.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent_guard import canonical
 from agent_guard.entry import Entry, MalformedEntry
 from agent_guard.errors import GuardError
 from agent_guard.merkle import ProofError, inclusion_proof, verify_inclusion
 from agent_guard.store import Content, Reader, Row, SavedCheckpoint
+from agent_guard.store.tiles import TileLog
 
-if TYPE_CHECKING:
-    from agent_guard.store.tiles import TileLog
-
-    AnyLog = Reader | TileLog
+AnyLog = Reader | TileLog
+"""A guard's own database, or a copy of a log as tiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Proof:
 
 
 def entries(
-    reader: "AnyLog", agent: bytes | None = None, start: int = 0, end: int | None = None
+    reader: AnyLog, agent: bytes | None = None, start: int = 0, end: int | None = None
 ) -> Iterator[LogEntry]:
     """Entries from index `start` to `end` - 1, of one agent (32-byte id) or of all, streaming.
 
@@ -56,17 +55,17 @@ def entries(
     return map(_opened, reader.rows(start, end, agent))
 
 
-def newest(reader: "AnyLog", count: int, agent: bytes | None = None) -> list[LogEntry]:
+def newest(reader: AnyLog, count: int, agent: bytes | None = None) -> list[LogEntry]:
     """The newest `count` entries, oldest first. Raises AG515 as `entries` does."""
     return [_opened(row) for row in reader.last_rows(count, agent)]
 
 
-def get(reader: "AnyLog", index: int, agent: bytes | None = None) -> LogEntry:
+def get(reader: AnyLog, index: int, agent: bytes | None = None) -> LogEntry:
     """One entry. Raises AG540 if there is none (of this agent, if one is named), AG515 if it can't be read."""
     return _opened(_row(reader, index, agent))
 
 
-def prove(reader: "AnyLog", index: int, size: int | None = None, agent: bytes | None = None) -> Proof:
+def prove(reader: AnyLog, index: int, size: int | None = None, agent: bytes | None = None) -> Proof:
     """Proves an entry's inclusion in an anchored head: the newest one, or that of `size` entries.
 
     Raises:
@@ -83,7 +82,7 @@ def prove(reader: "AnyLog", index: int, size: int | None = None, agent: bytes | 
     return Proof(index, row.leaf, row.body, row.content, hashes, checkpoint)
 
 
-def rows_until_damage(reader: "AnyLog") -> Iterator[Row]:
+def rows_until_damage(reader: AnyLog) -> Iterator[Row]:
     """All rows for an auditor; a damaged page ends them exactly at the first row that can't be read, with AG515."""
     expected = 0
     try:
@@ -98,7 +97,7 @@ def rows_until_damage(reader: "AnyLog") -> Iterator[Row]:
         raise
 
 
-def _row(reader: "AnyLog", index: int, agent: bytes | None) -> Row:
+def _row(reader: AnyLog, index: int, agent: bytes | None) -> Row:
     row = reader.row(index) if 0 <= index < 2**63 else None
     if row is not None and agent in (None, row.agent):
         return row
@@ -118,7 +117,7 @@ def _opened(row: Row) -> LogEntry:
     return LogEntry(entry, row.leaf, content, erased=row.content is None)
 
 
-def _checkpoint(reader: "AnyLog", index: int, size: int | None) -> SavedCheckpoint:
+def _checkpoint(reader: AnyLog, index: int, size: int | None) -> SavedCheckpoint:
     found = reader.checkpoint_at_most(2**63 - 1 if size is None else size)
     if found is not None and index < found.size and size in (None, found.size):
         return found

@@ -3,21 +3,18 @@
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from agent_guard.audit import ChainFacts, Event, Extension, Happening, Log, Unreachable
 from agent_guard.chain import history
 from agent_guard.errors import GuardError
-from agent_guard.log.reading import rows_until_damage
+from agent_guard.log.reading import AnyLog, rows_until_damage
 from agent_guard.session.places import Places
 from agent_guard.settings import Settings
 from agent_guard.store import Reader
-from agent_guard.store.tiles import Folder, Site, TileLog
+from agent_guard.store.tiles import TileLog
 from agent_guard.types import FLEET, AgentState, Block, LogIdentity
 from agent_guard.wiring import Connection, connect
-
-if TYPE_CHECKING:
-    from agent_guard.log.reading import AnyLog
+from agent_guard.wiring.publishing import is_url, source_of
 
 # What makes the chain's side unknown, where an audit still can look at the log alone.
 UNKNOWN = ("AG201", "AG202", "AG203")
@@ -43,19 +40,17 @@ def gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainF
         return Unreachable(error.message)
 
 
-def open_log(where: str) -> "AnyLog":
+def open_log(where: str) -> AnyLog:
     """A log, to be read only: a guard's database (it may be writing it), a folder of tiles, or the URL of one.
 
     Raises:
         GuardError: AG510 there is none, AG515 it is damaged, AG518 it is another program's, AG543 the site fails.
     """
-    if where.startswith(("http://", "https://")):
-        return TileLog(Site(where))
-    path = Path(where)
-    return TileLog(Folder(path)) if path.is_dir() else Reader(path)
+    tiled = is_url(where) or Path(where).is_dir()
+    return TileLog(source_of(where)) if tiled else Reader(Path(where))
 
 
-def log_of(reader: "AnyLog") -> Log:
+def log_of(reader: AnyLog) -> Log:
     """The log as an audit takes it."""
     return Log(reader.identity(), rows_until_damage(reader), is_copy=isinstance(reader, TileLog))
 

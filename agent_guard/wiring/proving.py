@@ -1,5 +1,7 @@
 """What a chain has to say of one head of a log: asked for making a proof, and for verifying one."""
 
+from collections.abc import Callable
+
 from agent_guard.audit import Unreachable
 from agent_guard.chain import deployment as records
 from agent_guard.chain import history
@@ -10,7 +12,7 @@ from agent_guard.log.bundle import state_of
 from agent_guard.settings import Settings
 from agent_guard.tlog import StateProof
 from agent_guard.types import Block, LogIdentity
-from agent_guard.wiring import Connection
+from agent_guard.wiring import Connection, connect
 
 
 def anchored_root(connection: Connection, operator: str, size: int, at: Block) -> bytes | None:
@@ -47,6 +49,26 @@ def root_for(
         return anchored_root(connection, identity.operator, size, at)
     except GuardError as error:
         return Unreachable(error.message)
+
+
+def asking_chain(settings: Settings) -> Callable[[LogIdentity, int], bytes | None]:
+    """Asks the council of one's own deployment record for the root of a log at a size, as `anchored_root` gives it.
+
+    Raises:
+        GuardError: when asked: AG570 the log is under another council or chain; what `connect` raises.
+    """
+
+    def ask(identity: LogIdentity, size: int) -> bytes | None:
+        connection = connect(settings)
+        if other := _other(connection.deployment, identity):
+            raise GuardError(
+                "AG570",
+                f"The log is not under this council: {other.why}. Nothing was copied.",
+                "Name the deployment that it is under with --network, or leave the chain out with --no-chain.",
+            )
+        return anchored_root(connection, identity.operator, size, connection.endpoint.block())
+
+    return ask
 
 
 def other_council(settings: Settings, identity: LogIdentity) -> Unreachable | None:

@@ -1,7 +1,7 @@
 """A log as static files: the tiles, entry bundles and signed checkpoint of C2SP `tlog-tiles`, in a folder or on a site.
 
-`source.py` fetches files, `log.py` reads them as a log (the shapes of `store.rows`), `folder.py` writes them. Beside
-the files of the specification lies the content that entries commit to, for as far as it was exported:
+`source.py` and `site.py` fetch files, `log.py` reads them as a log (the shapes of `store.rows`), `folder.py` writes
+them. Beside the files of the specification lies the content that entries commit to, as far as it was exported:
 
     content/<N>[.p/<W>]   named as the entry bundle of the same entries; for each entry a big-endian uint32 length, and
                           that many bytes: its salt (32) and its content. Length 0: not exported, or erased.
@@ -12,6 +12,6 @@ Trusts neither folder nor site: whether hashes fit the entries, the checkpoint a
 
 from agent_guard.store.tiles.folder import TileFolder
 from agent_guard.store.tiles.log import TileLog
-from agent_guard.store.tiles.source import Folder, Site, Source
+from agent_guard.store.tiles.source import Folder, Source
 
-__all__ = ["Folder", "Site", "Source", "TileFolder", "TileLog"]
+__all__ = ["Folder", "Source", "TileFolder", "TileLog"]

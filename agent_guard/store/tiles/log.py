@@ -13,7 +13,7 @@ from typing import Self
 from agent_guard.checkpoint import Checkpoint, NoteError, identity_of, parse, parse_note
 from agent_guard.entry import MAX_ENTRY, SALT_SIZE, Entry, MalformedEntry
 from agent_guard.errors import GuardError
-from agent_guard.merkle import Subtree, range_subtrees, tree_root
+from agent_guard.merkle import Frontier, Subtree, range_subtrees
 from agent_guard.store.rows import Content, Row, SavedCheckpoint
 from agent_guard.store.tiles.source import Source, damaged, read
 from agent_guard.tlog import (
@@ -113,12 +113,17 @@ class TileLog:
         held = self.checkpoint
         if not 0 < held.size <= size:
             return None
-        frontier = tuple(self.subtree(*place) for place in range_subtrees(0, held.size))
-        return SavedCheckpoint(held.size, frontier, held.root, self.note, b"", None)
+        return SavedCheckpoint(held.size, self.frontier(held.size).nodes, held.root, self.note, b"", None)
+
+    def frontier(self, size: int) -> Frontier:
+        """The frontier that the tiles have at `size` entries. Raises AG515 if they have fewer."""
+        if size > self.size():
+            raise damaged(self._source, CHECKPOINT, f"it has {self.size()} entries, and {size} are needed")
+        return Frontier.from_nodes(size, [self.subtree(*place) for place in range_subtrees(0, size)])
 
     def root(self) -> bytes:
         """The root that the tiles have at the checkpoint's size; 32 bytes."""
-        return tree_root(self.size(), self.subtree)
+        return self.frontier(self.size()).root()
 
     def _rows_of(self, bundle: Tile) -> Iterator[Row]:
         first = bundle.index * WIDTH

@@ -296,15 +296,34 @@ def test_folder_whose_tiles_were_changed_is_not_built_upon(log, tmp_path):
     assert refusal(log, tmp_path / "site") == "AG545"
 
 
-def test_log_that_does_not_hash_to_its_anchor_is_not_published(log, tmp_path):
+@pytest.mark.parametrize("published_before", [False, True])
+def test_log_that_does_not_hash_to_its_anchor_is_not_published(log, tmp_path, published_before):
     log.grow(20)
     log.anchor()
+    if (
+        published_before
+    ):  # the entry that is changed lies in the folder already, in a bundle that is written anew
+        published(log, tmp_path / "site")
+        log.grow(30)
+        log.anchor()
     with sqlite3.connect(tmp_path / "log.sqlite") as forger:
         forger.execute("DROP TRIGGER entry_update")
         forger.execute(
             "UPDATE entry SET body = CAST(replace(body, ':17', ':18') AS BLOB) WHERE leaf_index = 3"
         )
     assert refusal(log, tmp_path / "site") == "AG515"
+
+
+def test_content_that_its_entry_does_not_commit_to_is_not_published(log, tmp_path):
+    log.grow(20)
+    log.anchor()
+    with sqlite3.connect(tmp_path / "log.sqlite") as forger:
+        forger.execute("DROP TRIGGER content_update")
+        forger.execute("UPDATE content SET body = CAST('{}' AS BLOB) WHERE leaf_index = 3")
+    with log.reader() as reader, pytest.raises(GuardError, match="content of entry 3") as refused:
+        publish(reader, tmp_path / "site", lambda agent: True)
+    assert refused.value.code == "AG515"
+    assert published(log, tmp_path / "closed").size() == 20
 
 
 def test_log_with_a_hole_is_not_published(log, tmp_path):
