@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from agent_guard.audit.facts import ChainFacts, Event, Unreachable
 from agent_guard.audit.obedience import Obedience
-from agent_guard.audit.result import Aspect, AuditResult, Check, Fault, Result, worst
+from agent_guard.audit.result import MOST_FAULTS, Aspect, AuditResult, Check, Fault, Result, worst
 from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.tree import AnchoredTree
 from agent_guard.entry import Entry
@@ -102,6 +102,8 @@ class _Examination:
         self._tree = AnchoredTree(chain)
         self._obedience = Obedience(chain) if chain else None
         self._faults: dict[Aspect, Fault] = {}
+        self._listed: list[Fault] = []
+        self._fault_count = 0
         self._broken_at: int | None = None
         self._oldest_unanchored: Entry | None = None
         self._own = self._closed = 0
@@ -145,6 +147,8 @@ class _Examination:
             overrun_ms=judged.overrun_ms if judged else None,
             first_bad=min(self._faults.values(), key=lambda fault: fault.index, default=None),
             as_of=self._chain.as_of if self._chain else None,
+            faults=tuple(sorted(self._listed, key=lambda fault: fault.index)),
+            fault_count=self._fault_count,
         )
 
     def _take_entry(self, entry: Entry, row: Row) -> None:
@@ -160,7 +164,10 @@ class _Examination:
             self._obedience.see(entry)
 
     def _note(self, fault: Fault) -> None:
-        """Keeps the first fault of each aspect."""
+        """Keeps the first fault of each aspect, and lists the first that were found."""
+        self._fault_count += 1
+        if len(self._listed) < MOST_FAULTS:
+            self._listed.append(fault)
         known = self._faults.get(fault.aspect)
         if known is None or fault.index < known.index:
             self._faults[fault.aspect] = fault

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent_guard.cli.audit_report import reporting
 from agent_guard.cli.options import Agent, Json, Network, RpcUrl, settings
 from agent_guard.cli.output import (
     GREEN,
@@ -36,6 +37,10 @@ def audit(
     log: Annotated[
         Path | None, typer.Option("--log", metavar="FILE", help="The guard's log. Default: this host's own.")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="A new file to hand on: .html, .md or .json."),
+    ] = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
     as_json: Json = False,
@@ -52,15 +57,20 @@ def audit(
     from agent_guard.wiring.auditing import connect_or_say_why, find_log, gather, open_log
 
     out, chosen, identity = Output(as_json), settings(network=network, rpc_url=rpc_url), agent_id(agent)
+    wanted = reporting(report, agent)
     connection = connect_or_say_why(chosen)
     path = find_log(chosen, connection, identity, log)
     with open_log(path) as reader, reader.snapshot():
         claimed = reader.identity()
         facts = connection if isinstance(connection, Unreachable) else gather(connection, identity, claimed)
         limits = AuditLimits(chosen.max_unanchored_entries, chosen.max_unanchored_age)
+        rows = rows_until_damage(reader)
+        seen = wanted.watch(rows, identity, facts) if wanted else rows
         with out.progress(f"auditing {agent}", reader.size()) as advance:
-            result = examine(identity, Log(claimed, rows_until_damage(reader)), facts, limits, advance)
+            result = examine(identity, Log(claimed, seen), facts, limits, advance)
     _report(out, agent, path, claimed, result)
+    if wanted:
+        wanted.write(out, result, path, claimed, limits, connection, facts)
     raise typer.Exit(EXIT_CODES[result.result.value])
 
 
