@@ -1,4 +1,4 @@
-"""An audit's report: one file for a reader who never saw the project (start with document.py).
+"""An audit's report: one file for a reader who never saw the project (start with sections.py).
 
     chronicle.py   watches the log's rows while the audit reads them, and keeps a bounded part of them
     buckets.py     counts per span of time, in a bounded number of spans
