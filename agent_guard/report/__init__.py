@@ -4,7 +4,8 @@
     buckets.py     counts per span of time, in a bounded number of spans
     model.py       all that a report says, as plain values
     timeline.py    what the picture shows, and where
-    document.py    the report as sections of plain text; sentences.py: its sentences
+    document.py    what a report is made of, as plain text
+    sections.py    what it says; course.py: what happened in time; sentences.py: its sentences
     html.py, markdown.py, payload.py   the three forms; svg.py the pictures of the first
     file.py        the new file, whole or not at all
 

@@ -97,20 +97,21 @@ def _bar(name: str, left: float, top: float, width: float, height: float) -> str
 
 
 def _round_up(most: int) -> int:
-    """1, 2 or 5 times a power of ten."""
+    """1, 2, 3 or 5 times a power of ten."""
     power: int = 10 ** (len(str(max(most, 1))) - 1)
-    return next(power * step for step in (1, 2, 5, 10) if power * step >= most)
+    return next(power * step for step in (1, 2, 3, 5, 10) if power * step >= most)
 
 
 # -------------------------------------------------------------------------------------------------------------- marks
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Cluster:
-    """Moments that lie too close together to be told apart in the picture."""
+    """Moments that lie too close together to be told apart in the picture, the first of them at `left`."""
 
-    x: float
-    moments: list[Moment]
+    left: float
+    right: float
+    moments: tuple[Moment, ...]
 
     @property
     def label(self) -> str:
@@ -121,29 +122,43 @@ class _Cluster:
     def half(self) -> float:
         return max(9.0, len(self.label) * 3.6 + 5)
 
+    @property
+    def x(self) -> float:
+        return min((self.left + self.right) / 2, RIGHT - self.half)
 
-def _marks(moments: Sequence[Moment], scale: _Scale) -> Iterator[str]:
-    clusters: list[_Cluster] = []
+    def touches(self, later: "_Cluster") -> bool:
+        return later.x - self.x < self.half + later.half + 2
+
+    def joined(self, later: "_Cluster") -> "_Cluster":
+        return _Cluster(self.left, later.right, (*self.moments, *later.moments))
+
+
+def _clusters(moments: Sequence[Moment], scale: _Scale) -> list[_Cluster]:
+    """Joined until no two touch: a label grows as more stand behind it."""
+    found: list[_Cluster] = []
     for moment in moments:
         if moment.time < scale.start:
             continue
-        x = scale.x(moment.time)
-        if clusters and x - clusters[-1].x < clusters[-1].half + 12:
-            clusters[-1].moments.append(moment)
-        else:
-            clusters.append(_Cluster(x, [moment]))
+        cluster = _Cluster(scale.x(moment.time), scale.x(moment.time), (moment,))
+        while found and found[-1].touches(cluster):
+            cluster = found.pop().joined(cluster)
+        found.append(cluster)
+    return found
+
+
+def _marks(moments: Sequence[Moment], scale: _Scale) -> Iterator[str]:
     for kind in ("halted", "retired", "death"):
         for moment in moments:
             if moment.kind == kind and moment.time >= scale.start:
                 yield f'<path class="line {kind}" d="M{scale.x(moment.time):.1f} {MARKS + 10}V{GROUND}"/>'
-    for cluster in clusters:
+    for cluster in _clusters(moments, scale):
         yield from _mark(cluster)
 
 
 def _mark(cluster: _Cluster) -> Iterator[str]:
     kinds = {moment.kind for moment in cluster.moments}
     style = "bad" if kinds & {"halted", "retired", "halt", "death"} else "warn" if kinds & _SLOWS else "calm"
-    x = min(cluster.x, RIGHT - cluster.half)
+    x = cluster.x
     told = "; ".join(f"{moment.number}: {text.clean(moment.words, 80)}" for moment in cluster.moments[:6])
     yield f"<g><title>{escape(told)}</title>"
     yield f'<rect class="mark {style}" x="{x - cluster.half:.1f}" y="{MARKS - 9}" width="{cluster.half * 2:.1f}"'
