@@ -41,6 +41,12 @@ def audit(
         Path | None,
         typer.Option("--report", metavar="FILE", help="A new file to hand on: .html, .md or .json."),
     ] = None,
+    max_overrun: Annotated[
+        float,
+        typer.Option(
+            "--max-overrun", metavar="SECONDS", min=0, help="The latest a death may follow its halt's block."
+        ),
+    ] = 120.0,
     network: Network = None,
     rpc_url: RpcUrl = None,
     as_json: Json = False,
@@ -63,7 +69,8 @@ def audit(
     with open_log(path) as reader, reader.snapshot():
         claimed = reader.identity()
         facts = connection if isinstance(connection, Unreachable) else gather(connection, identity, claimed)
-        limits = AuditLimits(chosen.max_unanchored_entries, chosen.max_unanchored_age)
+        age = chosen.max_unanchored_age
+        limits = AuditLimits(chosen.max_unanchored_entries, age, age, max_overrun)
         rows = rows_until_damage(reader)
         seen = wanted.watch(rows, identity, facts) if wanted else rows
         with out.progress(f"auditing {agent}", reader.size()) as advance:

@@ -33,6 +33,8 @@ def _payload(report: Report) -> dict[str, Any]:
         "limits": {
             "tail_entries": report.limits.tail_entries,
             "tail_seconds": report.limits.tail_seconds,
+            "silence_seconds": report.limits.silence_seconds,
+            "overrun_seconds": report.limits.overrun_seconds,
         },
         "chain": _chain(report),
         "entries_by_kind": dict(report.entries.kinds),

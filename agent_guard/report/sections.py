@@ -65,7 +65,9 @@ def _checked(report: Report) -> list[Block]:
     how = [f"{aspect.value}: {sentences.QUESTIONS[aspect][1]}" for aspect in Aspect]
     limits = (
         f"Limits used: at most {report.limits.tail_entries:,} entries, and"
-        f" {text.duration(report.limits.tail_seconds)}, may rest on the guard's word alone."
+        f" {text.duration(report.limits.tail_seconds)}, may rest on the guard's word alone; it may let the agent act"
+        f" for {text.duration(report.limits.silence_seconds)} while nothing is anchored; a death may follow its halt by"
+        f" {text.duration(report.limits.overrun_seconds)}."
     )
     return [Grid(("", "Question", "Result", "What was found"), rows, tight={0, 2}), Bullets([*how, limits])]
 
