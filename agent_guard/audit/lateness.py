@@ -83,7 +83,7 @@ class Lateness:
         number, clocks = entry.block.number if entry.block else 0, (entry.time / 1000, anchored_after)
         for time, clock in zip(clocks, ("its own time", "the time of the anchor before it"), strict=True):
             for stop in stops:
-                if number < stop.start and stop.since + self._limit < time < stop.until:
+                if number < stop.start and stop.since + self._limit < time:
                     return (
                         f"entry {entry.index} acts on block {number}, but by {clock} {time - stop.since:.0f} s after"
                         f" {stop.why}: the guard named an old block, or its clock is wrong"

@@ -43,10 +43,10 @@ class Guard:
             self.recorder.append(AGENT, "outcome", {"n": number}, refers_to=intent.index).result()
         return intent.index
 
-    def die(self) -> None:
+    def die(self, late_ms: int = 250) -> None:
         halt = self.recorder.append(AGENT, "halt", {}).result()
         block = self.town.contract.endpoint.block()
-        meta: dict[str, Any] = {"dead": block.timestamp * 1000 + 250, "epoch": 1}
+        meta: dict[str, Any] = {"dead": block.timestamp * 1000 + late_ms, "epoch": 1}
         message = death_typed_data(agent_id(AGENT), meta, 31_337, self.town.contract.address)
         signed = self.operator.sign_typed_data(full_message=message).signature
         meta["signature"] = b64encode(signed).decode()
@@ -184,6 +184,18 @@ def test_log_under_another_council_is_indeterminate(guard: Guard) -> None:
     guard.forge("UPDATE log SET council = '0x000000000000000000000000000000000000dEaD'")
     found = audit(guard, "INDETERMINATE")
     assert "0x000000000000000000000000000000000000dEaD" in found["integrity"]["detail"]
+
+
+@pytest.mark.parametrize(("given", "result"), [("2", "VERIFIED"), ("1", "INDETERMINATE")])
+def test_latest_time_of_a_death_is_the_auditors_to_say(guard: Guard, given: str, result: str) -> None:
+    guard.town.vote("halt", AGENT, "signer1", "signer2")
+    guard.act(block=guard.town.contract.endpoint.block(guard.town.height() - 1))
+    guard.die(1_900)
+    guard.anchor.flush(20)
+    code = 0 if result == "VERIFIED" else 6
+    words = ("audit", AGENT, "--log", guard.path, "--max-overrun", given, "--json")
+    outcome = guard.town.cli(*words, expect=code)
+    assert outcome.json["obedience"]["result"] == result
 
 
 # ------------------------------------------------------------------------------------------------------------ reports
