@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 from agent_guard.audit.facts import ChainFacts, Event
 from agent_guard.audit.limits import AuditLimits
-from agent_guard.audit.stops import Stop
+from agent_guard.audit.stops import NEVER, Stop
 from agent_guard.entry import Entry, Kind
 
-_ACTS = frozenset({Kind.INTENT, Kind.START})
 MOST_SUSPECTS = 10_000
 _HALTS = frozenset({Event.HALTED, Event.RETIRED})
 
@@ -20,9 +19,11 @@ _HALTS = frozenset({Event.HALTED, Event.RETIRED})
 class Lateness:
     """Sees the audited agent's entries in order; `follow` only what begins and ends its lives."""
 
-    def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
-        self._limit = limits.overrun_seconds
+    def __init__(self, chain: ChainFacts, limits: AuditLimits, stops: Sequence[Stop]) -> None:
+        self._limit, self._stops = limits.overrun_seconds, stops
+        self._late_from = min((stop.since for stop in stops), default=NEVER) + self._limit
         self._halts = [happening.block for happening in chain.history if happening.event in _HALTS]
+        self._alive: Entry | None = None
         self._dead: Entry | None = None
         self._dead_at = 0
         self._death: str | None = None
@@ -38,23 +39,32 @@ class Lateness:
         """The guard took this intent back: it was never allowed."""
         self._suspects.pop(intent, None)
 
-    def see(self, entry: Entry, anchored_after: int, stops: Sequence[Stop]) -> None:
+    def see(self, entry: Entry, anchored_after: int) -> None:
         """Takes the agent's next entry, which was written after about this unix second."""
-        if entry.kind in _ACTS and (why := self._by_the_clocks(entry, anchored_after, stops)):
-            self._suspect(entry, why)
-        if entry.kind is Kind.DECISION and self._decision is None:
-            self._see_decision(entry, stops)
+        kind = entry.kind
+        if kind is Kind.INTENT or kind is Kind.START:
+            if self._alive is None:  # it acts, whether or not a start is on record
+                self._alive = entry
+            if (entry.time > self._late_from * 1000 or anchored_after > self._late_from) and (
+                why := self._by_the_clocks(entry, anchored_after)
+            ):
+                self._suspect(entry, why)
+        elif kind is Kind.DECISION and self._decision is None:
+            self._see_decision(entry)
         if self._dead is not None:
             self._see_after_death(entry, self._dead)
 
-    def follow(self, entry: Entry, started: Entry | None) -> None:
-        """Takes a start, an exit, or a death that the operator signed; `started` is the life that it ends."""
+    def follow(self, entry: Entry) -> None:
+        """Takes a start, an exit, or a death that the operator signed."""
         if entry.kind is Kind.START:
-            self._dead = None
+            self._alive, self._dead = entry, None
+        elif entry.kind is Kind.EXIT:
+            self._alive = None
         elif entry.kind is Kind.DEATH:
             self._dead, self._dead_at = entry, _dead_at(entry)
-            if self._death is None and started is not None:
-                self._death = self._too_late(entry, started)
+            if self._death is None and self._alive is not None:
+                self._death = self._too_late(entry, self._alive)
+            self._alive = None
 
     def _too_late(self, death: Entry, started: Entry) -> str | None:
         """A halt that came in this life is answered by this death."""
@@ -78,11 +88,11 @@ class Lateness:
                 self._spoke or f"more than {MOST_SUSPECTS} acts came too late; the last of them: {why}"
             )
 
-    def _by_the_clocks(self, entry: Entry, anchored_after: int, stops: Sequence[Stop]) -> str | None:
+    def _by_the_clocks(self, entry: Entry, anchored_after: int) -> str | None:
         """Why an act on a block before a halt was long after it, by the guard's clock or the chain's."""
         number, clocks = entry.block.number if entry.block else 0, (entry.time / 1000, anchored_after)
         for time, clock in zip(clocks, ("its own time", "the time of the anchor before it"), strict=True):
-            for stop in stops:
+            for stop in self._stops:
                 if number < stop.start and stop.since + self._limit < time:
                     return (
                         f"entry {entry.index} acts on block {number}, but by {clock} {time - stop.since:.0f} s after"
@@ -90,9 +100,9 @@ class Lateness:
                     )
         return None
 
-    def _see_decision(self, entry: Entry, stops: Sequence[Stop]) -> None:
+    def _see_decision(self, entry: Entry) -> None:
         number = entry.block.number if entry.block else 0
-        stop = next((stop for stop in stops if stop.start <= number < stop.end), None)
+        stop = next((stop for stop in self._stops if stop.start <= number < stop.end), None)
         if stop is not None:
             self._decision = (
                 f"entry {entry.index} decides on a request in block {number} after {stop.why}; whether it said yes"

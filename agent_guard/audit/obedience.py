@@ -27,8 +27,8 @@ class Obedience:
 
     def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
         self._chain = chain
-        self._late = Lateness(chain, limits)
         self._stops = stops(chain.history, chain.state)
+        self._late = Lateness(chain, limits, self._stops)
         self._pauses = pauses(chain.history)
         self._halt = latest_halt(chain.history)
         self._suspects: dict[int, tuple[Entry, str]] = {}
@@ -63,7 +63,7 @@ class Obedience:
         elif entry.kind is Kind.REFUSED and entry.refers_to is not None:
             self._suspects.pop(entry.refers_to, None)
             self._late.take_back(entry.refers_to)
-        self._late.see(entry, anchored_after, self._stops)
+        self._late.see(entry, anchored_after)
         self._follow_life(entry)
 
     def verdict(self) -> tuple[Check, Fault | None]:
@@ -140,7 +140,7 @@ class Obedience:
             # Not the operator's word, so it ends no life.
             self._unsigned = f"the death receipt in entry {entry.index} is not signed by the operator"
             return
-        self._late.follow(entry, self._started)
+        self._late.follow(entry)
         if entry.kind is Kind.START:
             self._outlived = self._outlived or self._undead(entry)
             self._started = entry

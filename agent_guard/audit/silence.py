@@ -10,6 +10,7 @@ back is no proof of anything; it is said. Memory does not grow with the log.
 """
 
 from collections.abc import Sequence
+from math import inf
 
 from agent_guard.audit.facts import ChainFacts, Extension
 from agent_guard.audit.limits import AuditLimits
@@ -25,9 +26,12 @@ class Silence:
     def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
         self._chain, self._limits = chain, limits
         self._anchors = _unbroken(chain)
-        self._at = 0
+        self._wait_ms = (limits.silence_seconds + CLOCK_SECONDS) * 1000
+        self._at = -1
+        self._segment_end: float = 0  # all three are of the anchor that covers the entry seen last
+        self._latest_ms = inf
         self._oldest: Entry | None = None
-        self._newest_time = 0
+        self._newest_ms = 0
         self._back: tuple[int, float] | None = None
         self._alive = False
         self._silent: str | None = None
@@ -35,19 +39,19 @@ class Silence:
         self.anchored_after = 0
         """Unix seconds of the last anchor that does not cover the entry seen last: it was written after about then."""
 
-    @property
-    def known(self) -> bool:
-        """Whether it is known when each entry was anchored."""
-        return bool(self._anchors)
-
     def see(self, entry: Entry, of_agent: bool) -> None:
-        """Takes the log's next entry; `of_agent`: it is the audited agent's."""
-        self._pass_anchors(entry)
-        self._follow_clock(entry)
-        if of_agent and entry.kind is Kind.INTENT:
-            self._judge(entry)
-        if of_agent and entry.kind in (Kind.START, Kind.EXIT, Kind.DEATH):
-            self._alive = entry.kind is Kind.START
+        """Takes the log's next entry; `of_agent`: it is the audited agent's. Flat, for it sees every entry there is."""
+        time = entry.time
+        if entry.index >= self._segment_end:
+            self._pass_anchors(entry)
+        if time > self._latest_ms and self._ahead is None:
+            self._ahead = self._too_young(entry)
+        if time > self._newest_ms:
+            self._newest_ms = time
+        elif self._newest_ms - time > CLOCK_SECONDS * 1000:
+            self._goes_back(entry)
+        if of_agent:
+            self._see_own(entry)
 
     def doubt(self) -> str | None:
         """Why completeness can't be verified; None if the guard was heard as often as it must be."""
@@ -59,7 +63,7 @@ class Silence:
         if self._back is not None:
             index, seconds = self._back
             said.append(f"at entry {index} the guard's clock went back by {seconds:.0f} s")
-        quiet = self._chain.as_of.timestamp - self._newest_time / 1000
+        quiet = self._chain.as_of.timestamp - self._newest_ms / 1000
         if self._alive and quiet > self._limits.silence_seconds:
             said.append(
                 f"the agent is alive by the log, whose last word is {quiet:.0f} s older than the chain's block: an idle"
@@ -68,37 +72,43 @@ class Silence:
         return said
 
     def _pass_anchors(self, entry: Entry) -> None:
-        while self._at < len(self._anchors) and entry.index >= self._anchors[self._at].new_size:
-            self.anchored_after = self._anchors[self._at].block.timestamp
+        """Goes on to the anchor that covers this entry, if there is one."""
+        while self._at < len(self._anchors) and entry.index >= self._segment_end:
+            if self._at >= 0:
+                self.anchored_after = self._anchors[self._at].block.timestamp
             self._at += 1
-            self._oldest = None
-        if self._oldest is None:
-            self._oldest = entry
+            ended = self._at == len(self._anchors)
+            self._segment_end = inf if ended else self._anchors[self._at].new_size
+        covered = self._at < len(self._anchors)
+        self._latest_ms = (self._anchors[self._at].block.timestamp + CLOCK_SECONDS) * 1000 if covered else inf
+        self._oldest = entry if self._anchors else None
 
-    def _follow_clock(self, entry: Entry) -> None:
-        back = (self._newest_time - entry.time) / 1000
-        if back > CLOCK_SECONDS and (self._back is None or back > self._back[1]):
+    def _see_own(self, entry: Entry) -> None:
+        if entry.kind is Kind.INTENT:
+            oldest = self._oldest
+            if oldest is not None and entry.time - oldest.time > self._wait_ms and self._silent is None:
+                self._silent = self._was_silent(entry, oldest)
+        elif entry.kind in (Kind.START, Kind.EXIT, Kind.DEATH):
+            self._alive = entry.kind is Kind.START
+
+    def _goes_back(self, entry: Entry) -> None:
+        back = (self._newest_ms - entry.time) / 1000
+        if self._back is None or back > self._back[1]:
             self._back = (entry.index, back)
-        self._newest_time = max(self._newest_time, entry.time)
-        if self._ahead is None and self._at < len(self._anchors):
-            block = self._anchors[self._at].block
-            ahead = entry.time / 1000 - block.timestamp
-            if ahead > CLOCK_SECONDS:
-                self._ahead = (
-                    f"entry {entry.index} bears a time {ahead:.0f} s after block {block.number}, which anchored it: the"
-                    " guard's clock was ahead, so that no time of its own can be relied on"
-                )
 
-    def _judge(self, entry: Entry) -> None:
-        oldest = self._oldest
-        if self._silent is not None or not self.known or oldest is None:
-            return
+    def _too_young(self, entry: Entry) -> str:
+        block = self._anchors[self._at].block
+        return (
+            f"entry {entry.index} bears a time {entry.time / 1000 - block.timestamp:.0f} s after block {block.number},"
+            " which anchored it: the guard's clock was ahead, so that no time of its own can be relied on"
+        )
+
+    def _was_silent(self, entry: Entry, oldest: Entry) -> str:
         waited = (entry.time - oldest.time) / 1000
-        if waited > self._limits.silence_seconds + CLOCK_SECONDS:
-            self._silent = (
-                f"the guard was silent: entry {entry.index} lets the agent act while entry {oldest.index},"
-                f" {waited:.0f} s older, was not anchored yet (limit: {self._limits.silence_seconds:.0f} s)"
-            )
+        return (
+            f"the guard was silent: entry {entry.index} lets the agent act while entry {oldest.index}, {waited:.0f} s"
+            f" older, was not anchored yet (limit: {self._limits.silence_seconds:.0f} s)"
+        )
 
 
 def _unbroken(chain: ChainFacts) -> Sequence[Extension]:
