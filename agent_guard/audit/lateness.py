@@ -13,6 +13,7 @@ from agent_guard.audit.stops import NEVER, Stop
 from agent_guard.entry import Entry, Kind
 
 MOST_SUSPECTS = 10_000
+_INTENT, _START, _DECISION = Kind.INTENT, Kind.START, Kind.DECISION
 _HALTS = frozenset({Event.HALTED, Event.RETIRED})
 
 
@@ -22,6 +23,7 @@ class Lateness:
     def __init__(self, chain: ChainFacts, limits: AuditLimits, stops: Sequence[Stop]) -> None:
         self._limit, self._stops = limits.overrun_seconds, stops
         self._late_from = min((stop.since for stop in stops), default=NEVER) + self._limit
+        self._late_from_ms = self._late_from * 1000
         self._halts = [happening.block for happening in chain.history if happening.event in _HALTS]
         self._alive: Entry | None = None
         self._dead: Entry | None = None
@@ -42,14 +44,14 @@ class Lateness:
     def see(self, entry: Entry, anchored_after: int) -> None:
         """Takes the agent's next entry, which was written after about this unix second."""
         kind = entry.kind
-        if kind is Kind.INTENT or kind is Kind.START:
+        if kind is _INTENT or kind is _START:
             if self._alive is None:  # it acts, whether or not a start is on record
                 self._alive = entry
-            if (entry.time > self._late_from * 1000 or anchored_after > self._late_from) and (
+            if (entry.time > self._late_from_ms or anchored_after > self._late_from) and (
                 why := self._by_the_clocks(entry, anchored_after)
             ):
                 self._suspect(entry, why)
-        elif kind is Kind.DECISION and self._decision is None:
+        elif kind is _DECISION and self._decision is None:
             self._see_decision(entry)
         if self._dead is not None:
             self._see_after_death(entry, self._dead)

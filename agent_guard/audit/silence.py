@@ -16,8 +16,10 @@ from agent_guard.audit.facts import ChainFacts, Extension
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.entry import Entry, Kind
 
+_INTENT, _START, _EXIT, _DEATH = Kind.INTENT, Kind.START, Kind.EXIT, Kind.DEATH
 CLOCK_SECONDS = 60.0
 """How far the guard's clock and the chain's may differ, as long as nobody wonders."""
+_CLOCK_MS = CLOCK_SECONDS * 1000
 
 
 class Silence:
@@ -48,10 +50,17 @@ class Silence:
             self._ahead = self._too_young(entry)
         if time > self._newest_ms:
             self._newest_ms = time
-        elif self._newest_ms - time > CLOCK_SECONDS * 1000:
+        elif self._newest_ms - time > _CLOCK_MS:
             self._goes_back(entry)
         if of_agent:
-            self._see_own(entry)
+            kind = entry.kind
+            if kind is _INTENT:
+                if self._oldest is not None and time - self._oldest.time > self._wait_ms:
+                    self._silent = self._silent or self._was_silent(entry, self._oldest)
+            elif kind is _START:
+                self._alive = True
+            elif kind is _EXIT or kind is _DEATH:
+                self._alive = False
 
     def doubt(self) -> str | None:
         """Why completeness can't be verified; None if the guard was heard as often as it must be."""
@@ -82,14 +91,6 @@ class Silence:
         covered = self._at < len(self._anchors)
         self._latest_ms = (self._anchors[self._at].block.timestamp + CLOCK_SECONDS) * 1000 if covered else inf
         self._oldest = entry if self._anchors else None
-
-    def _see_own(self, entry: Entry) -> None:
-        if entry.kind is Kind.INTENT:
-            oldest = self._oldest
-            if oldest is not None and entry.time - oldest.time > self._wait_ms and self._silent is None:
-                self._silent = self._was_silent(entry, oldest)
-        elif entry.kind in (Kind.START, Kind.EXIT, Kind.DEATH):
-            self._alive = entry.kind is Kind.START
 
     def _goes_back(self, entry: Entry) -> None:
         back = (self._newest_ms - entry.time) / 1000
