@@ -82,6 +82,8 @@ def audit(
 
 
 def _report(out: Output, agent: str, path: Path, claimed: "LogIdentity", result: "AuditResult") -> None:
+    from agent_guard.report.sentences import verdict as in_a_sentence
+
     verdict = result.result.value
     payload = {"agent": agent, "log": str(path), **result.as_dict()}
     bad: list[Block] = []
@@ -112,6 +114,8 @@ def _report(out: Output, agent: str, path: Path, claimed: "LogIdentity", result:
     out.result(
         payload,
         Line(Word(f"{verdict}: {agent}", STYLES[verdict])),
+        Line(in_a_sentence(agent, result)),
+        Line(""),
         *bad,
         Table(
             ("checked", "result", "what was found"),

@@ -36,7 +36,7 @@ def document(report: Report) -> Document:
         title=f"Audit of the agent {report.agent}",
         subtitle=f"Made {clock(report.made_at)} UTC by agent-guard {report.version}. All times are UTC.",
         result=report.result.result,
-        sentence=sentences.verdict(report),
+        sentence=sentences.verdict(report.agent, report.result),
         sections=[section for section in _sections(report, line) if section.blocks],
     )
 
@@ -59,7 +59,7 @@ def _sections(report: Report, line: Timeline) -> Iterator[Section]:
 
 def _checked(report: Report) -> list[Block]:
     rows: list[Sequence[Cell]] = []
-    for aspect, check in sentences.checks(report):
+    for aspect, check in sentences.checks(report.result):
         question, _ = sentences.QUESTIONS[aspect]
         rows.append((aspect.value, question, Verdict(check.result), check.detail))
     how = [f"{aspect.value}: {sentences.QUESTIONS[aspect][1]}" for aspect in Aspect]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from agent_guard import text
-from agent_guard.audit import Aspect, Check, Result
+from agent_guard.audit import Aspect, AuditResult, Check, Result
 from agent_guard.report.model import Report
 from agent_guard.types import Block
 
@@ -83,39 +83,37 @@ WORDS = (
 )
 
 
-def verdict(report: Report) -> str:
-    """What was found, in one sentence."""
-    result, agent = report.result, report.agent
+def verdict(agent: str, result: AuditResult) -> str:
+    """What an audit of this agent (its name) found, in a sentence or two."""
     if result.result is Result.TAMPERED:
-        return _accusation(report)
+        return _accusation(agent, result)
     if result.result is Result.INDETERMINATE:
-        return f"Nothing was proven wrong, but not everything could be checked: {_first_doubt(report)}."
+        return f"Nothing was proven wrong, but not everything could be checked: {_first_doubt(result)}."
     checked = f"The log of {agent} is whole and unchanged"
     if result.halted_at is None:
         return f"{checked}, and {agent} acted only while the council allowed it. It was never halted."
     stopped = f"The council halted it in block {result.halted_at.number}, and it did nothing after that"
-    return f"{checked}. {stopped}{_overrun(report)}."
+    return f"{checked}. {stopped}{_overrun(result)}."
 
 
-def _accusation(report: Report) -> str:
-    result = report.result
+def _accusation(agent: str, result: AuditResult) -> str:
     if result.integrity.result is Result.TAMPERED or result.completeness.result is Result.TAMPERED:
-        return f"The log was changed, or parts of it are gone; it must not be relied on as it stands. {_first(report)}"
-    return f"The log is whole, and it proves that {report.agent} acted against the council's word. {_first(report)}"
+        return f"The log was changed, or parts of it are gone; it must not be relied on as it stands. {_first(result)}"
+    return f"The log is whole, and it proves that {agent} acted against the council's word. {_first(result)}"
 
 
-def _first(report: Report) -> str:
-    fault = report.result.first_bad
+def _first(result: AuditResult) -> str:
+    fault = result.first_bad
     return f"The first fault is at entry {fault.index} ({fault.what}): {fault.why}." if fault else ""
 
 
-def _first_doubt(report: Report) -> str:
-    doubts = [check.detail for _, check in checks(report) if check.result is Result.INDETERMINATE]
+def _first_doubt(result: AuditResult) -> str:
+    doubts = [check.detail for _, check in checks(result) if check.result is Result.INDETERMINATE]
     return doubts[0].rstrip(".") if doubts else "something is open"
 
 
-def _overrun(report: Report) -> str:
-    overrun = report.result.overrun_ms
+def _overrun(result: AuditResult) -> str:
+    overrun = result.overrun_ms
     if overrun is None:
         return "; it had ended before"
     if overrun < 0:
@@ -123,9 +121,8 @@ def _overrun(report: Report) -> str:
     return f"; nothing of it was left alive {text.duration(overrun / 1000)} after that block's time"
 
 
-def checks(report: Report) -> Iterator[tuple[Aspect, Check]]:
+def checks(result: AuditResult) -> Iterator[tuple[Aspect, Check]]:
     """The four aspects, each with what was found."""
-    result = report.result
     yield Aspect.INTEGRITY, result.integrity
     yield Aspect.COMPLETENESS, result.completeness
     yield Aspect.OBEDIENCE, result.obedience
