@@ -50,7 +50,7 @@ class Reporting:
         from agent_guard.report import Report, render, write
         from agent_guard.report.model import LogSide
         from agent_guard.typed_data import agent_id
-        from agent_guard.wiring.reporting import chain_side
+        from agent_guard.wiring.reporting import chain_side, death_proof
 
         report = Report(
             agent=self.agent,
@@ -64,6 +64,7 @@ class Reporting:
             entries=self.chronicle.side() if self.chronicle else LogSide(),
             chain=chain_side(connection, agent_id(self.agent), facts),
             unreachable=getattr(facts, "why", None),
+            proof=death_proof(log, agent_id(self.agent), result),
         )
         write(self.path, render(report, self.form))
         out.narrate(f"report: {self.path}")

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from agent_guard.audit import Result
 
+LONGEST_CODE = 8_192
+"""Characters of a `Code` that are shown: an entry's bytes are no longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Code:

@@ -12,6 +12,7 @@ from html import escape
 
 from agent_guard import text
 from agent_guard.report.document import (
+    LONGEST_CODE,
     Block,
     Bullets,
     Cell,
@@ -102,11 +103,11 @@ def _column(grid: Grid, number: int) -> str:
 
 def _cell(cell: Cell) -> str:
     if isinstance(cell, Code):
-        return f"<code>{_safe(cell.value)}</code>"
+        return f"<code>{_safe(cell.value, LONGEST_CODE)}</code>"
     if isinstance(cell, Verdict):
         return f'<b class="{cell.value.value.lower()}">{cell.value.value}</b>'
     return f"<bdi>{_safe(cell)}</bdi>"
 
 
-def _safe(words: str) -> str:
-    return escape(text.clean(words), quote=True)
+def _safe(words: str, limit: int = text.LIMIT) -> str:
+    return escape(text.clean(words, limit), quote=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence, Set
 
 from agent_guard import text
 from agent_guard.report.document import (
+    LONGEST_CODE,
     Block,
     Bullets,
     Cell,
@@ -72,7 +73,11 @@ def _row(cells: Sequence[str]) -> str:
 
 def _cell(cell: Cell) -> str:
     if isinstance(cell, Code):
-        return f"`{cell.value}`" if cell.value.isascii() and cell.value.isalnum() else escape(cell.value)
+        return (
+            f"`{cell.value}`"
+            if cell.value.isascii() and cell.value.isalnum()
+            else escape(cell.value, LONGEST_CODE)
+        )
     return f"**{cell.value.value}**" if isinstance(cell, Verdict) else escape(cell)
 
 
@@ -86,8 +91,8 @@ def _aligned(row: str) -> str:
     return "".join(part if part[:1] == " " else text.clean(part) for part in re.split("( +)", row))
 
 
-def escape(words: str) -> str:
+def escape(words: str, limit: int = text.LIMIT) -> str:
     """A harmless line of Markdown that shows these words."""
-    line = _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", text.clean(words))
+    line = _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", text.clean(words, limit))
     line = _AT_START.sub(lambda found: f"&#{ord(found[0][0])};{found[0][1:]}", line)
     return line.replace("@", "\N{FULLWIDTH COMMERCIAL AT}")

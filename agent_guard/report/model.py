@@ -80,6 +80,21 @@ class LogSide:
 
 
 @dataclass(frozen=True, slots=True)
+class EntryProof:
+    """RFC 9162 inclusion of one entry in the head on chain.
+
+    `body` is the entry's canonical JSON, `hashes` the 32-byte siblings, lowest first, `size` and `root` the head.
+    """
+
+    seq: int
+    body: str
+    leaf: bytes
+    hashes: Sequence[bytes]
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A report.
 
@@ -91,6 +106,7 @@ class Report:
         identity: whose log it says it is.
         result: what the audit found. `limits`: those it was asked for.
         chain: None if the chain could not be asked, for the reason `unreachable`.
+        proof: of the death receipt, None if there is none to prove.
     """
 
     agent: str
@@ -104,3 +120,4 @@ class Report:
     entries: LogSide
     chain: ChainSide | None
     unreachable: str | None = None
+    proof: EntryProof | None = None

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from agent_guard.report.model import Line, Report, Vote
+from agent_guard.report.model import EntryProof, Line, Report, Vote
 from agent_guard.report.timeline import Band, timeline
 
 FORMAT = "agent-guard-report/1"
@@ -37,6 +37,7 @@ def _payload(report: Report) -> dict[str, Any]:
             "overrun_seconds": report.limits.overrun_seconds,
         },
         "chain": _chain(report),
+        "proof": _proof(report.proof),
         "entries_by_kind": dict(report.entries.kinds),
         "actions_by_tool": dict(report.entries.tools),
         "notable": [*map(_line, report.entries.notable)],
@@ -80,6 +81,19 @@ def _chain(report: Report) -> dict[str, Any]:
         if council
         else None,
         "votes": None if chain is None or chain.votes is None else [*map(_vote, chain.votes)],
+    }
+
+
+def _proof(proof: EntryProof | None) -> dict[str, Any] | None:
+    if proof is None:
+        return None
+    return {
+        "seq": proof.seq,
+        "entry": proof.body,
+        "leaf_hash": "0x" + proof.leaf.hex(),
+        "size": proof.size,
+        "root": "0x" + proof.root.hex(),
+        "hashes": ["0x" + sibling.hex() for sibling in proof.hashes],
     }
 
 

@@ -8,6 +8,7 @@ from agent_guard.audit import Aspect, Result
 from agent_guard.report import sentences
 from agent_guard.report.course import stages_blocks, timeline_blocks
 from agent_guard.report.document import (
+    LONGEST_CODE,
     Block,
     Bullets,
     Cell,
@@ -50,6 +51,7 @@ def _sections(report: Report, line: Timeline) -> Iterator[Section]:
     yield Section("What the agent did", _did(report))
     yield Section("Entries of note", _notable(report))
     yield Section("The chain and the log", _origin(report))
+    yield Section("Proof of the death receipt", _proof(report))
     yield Section("Who decides, and how they voted", _council(report))
     yield Section("Whom you need not trust", [Facts(list(sentences.TRUST))])
     yield Section("How to check this yourself", _yourself(report))
@@ -159,6 +161,32 @@ def _origin(report: Report) -> list[Block]:
 
 def _hash(block: ChainBlock | None) -> Cell:
     return Code("0x" + block.hash.hex()) if block else "-"
+
+
+def _proof(report: Report) -> list[Block]:
+    proof = report.proof
+    if proof is None:
+        return []
+    rows: list[tuple[str, Cell]] = [
+        ("entry", f"{proof.seq} of {proof.size:,}"),
+        ("its bytes", _bytes(proof.body)),
+        ("leaf hash", Code("0x" + proof.leaf.hex())),
+    ]
+    rows += [(f"sibling {level}", Code("0x" + sibling.hex())) for level, sibling in enumerate(proof.hashes)]
+    rows.append(("root on the chain", Code("0x" + proof.root.hex())))
+    how = (
+        "The leaf hash is SHA-256 of a zero byte and the entry's bytes. From it and the siblings any tool that checks"
+        " RFC 9162 inclusion proofs (2.1.3.2) computes the root that stands in the contract. The signature in the entry"
+        " is the operator's (EIP-712, Death)."
+    )
+    return [Paragraph(how), Facts(rows)]
+
+
+def _bytes(body: str) -> Cell:
+    """An entry's bytes, where this form shows them exactly."""
+    if text.clean(body, LONGEST_CODE) == body:
+        return Code(body)
+    return "they hold characters that only the JSON form of this report can show"
 
 
 def _council(report: Report) -> list[Block]:

@@ -1,13 +1,16 @@
-"""Gathers what an audit's report says beside the audit: who decides, and who voted, from the chain."""
+"""Gathers what an audit's report says beside the audit: who decides and who voted, and the proof of the death."""
 
 from functools import cache
+from pathlib import Path
 
-from agent_guard.audit import ChainFacts, Unreachable
+from agent_guard.audit import AuditResult, ChainFacts, Result, Unreachable
 from agent_guard.chain import history
 from agent_guard.errors import GuardError
-from agent_guard.report.model import ChainSide, Vote
+from agent_guard.log.reading import prove
+from agent_guard.report.model import ChainSide, EntryProof, Vote
 from agent_guard.types import FLEET, Action
 from agent_guard.wiring import Connection
+from agent_guard.wiring.auditing import open_log
 
 DAY = 86_400
 MOST_VOTES = 200
@@ -33,6 +36,21 @@ def window(facts: ChainFacts | Unreachable) -> tuple[int, int] | None:
     if isinstance(facts, Unreachable) or not facts.history:
         return None
     return facts.history[0].block.timestamp - DAY, facts.as_of.timestamp + DAY
+
+
+def death_proof(log: Path, agent: bytes, result: AuditResult) -> EntryProof | None:
+    """The proof of the death receipt under the head on chain; None where there is none, or it can't be made."""
+    if result.death is None or result.head is None or result.integrity.result is not Result.VERIFIED:
+        return None
+    try:
+        with open_log(log) as reader:
+            proof = prove(reader, result.death.index, result.head.size, agent)
+    except GuardError:  # the receipt is not anchored yet; the report's other words say so
+        return None
+    if proof.checkpoint.root != result.head.root:
+        return None
+    body, head = proof.body.decode(), result.head
+    return EntryProof(proof.index, body, proof.leaf, proof.hashes, head.size, head.root)
 
 
 def _votes(connection: Connection, agent: bytes, facts: ChainFacts) -> list[Vote]:

@@ -14,6 +14,7 @@ from agent_guard.chain.sender import Sender
 from agent_guard.keys import keystore
 from agent_guard.log.anchor import Anchor, HeadSigner
 from agent_guard.log.recorder import Recorder
+from agent_guard.merkle import leaf_hash, verify_inclusion
 from agent_guard.store import Store
 from agent_guard.typed_data import agent_id, death_typed_data
 from agent_guard.types import Block, LogIdentity
@@ -216,6 +217,11 @@ def test_report_names_who_voted_and_changes_neither_the_result_nor_the_exit_code
     assert [(vote["signer"], vote["votes"]) for vote in votes] == [(signers[0], 1), (signers[1], 2)]
     assert told["chain"]["thresholds"] == {"halt": 2, "resume": 2, "retire": 3}
     kinds = [moment["kind"] for moment in told["timeline"]["moments"]]
+    proof = told["proof"]
+    assert (proof["seq"], proof["root"]) == (told["death"]["index"], told["head"]["root"])
+    hashes = [bytes.fromhex(sibling[2:]) for sibling in proof["hashes"]]
+    leaf = leaf_hash(proof["entry"].encode())
+    verify_inclusion(leaf, proof["seq"], proof["size"], hashes, bytes.fromhex(proof["root"][2:]))
     assert kinds[-5:] == ["vote", "vote", "halted", "halt", "death"]
 
 

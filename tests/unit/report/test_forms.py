@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from itertools import groupby
 from typing import Any
@@ -11,8 +13,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from agent_guard.audit import Event, Unreachable
+from agent_guard.merkle import Frontier, inclusion_proof, leaf_hash, verify_inclusion
 from agent_guard.report import Chronicle, Form, render
 from agent_guard.report.markdown import escape
+from agent_guard.report.model import EntryProof
+from agent_guard.store import Reader
 from agent_guard.types import Action
 from tests.unit.audit.conftest import ME
 from tests.unit.report.conftest import NASTY
@@ -149,8 +154,6 @@ def test_pause_resume_veto_and_retirement_are_told(scene: Any) -> None:
 
 
 def test_votes_that_could_not_be_read_are_said_to_be_unknown(halted: Any) -> None:
-    from dataclasses import replace
-
     report = halted.report()
     assert report.chain is not None
     blind = replace(report, chain=replace(report.chain, council=None, votes=None, unread="the node hung up"))
@@ -177,8 +180,6 @@ def test_json_holds_the_audits_own_result_and_the_rows_of_the_timeline(halted: A
 def test_hundred_thousand_entries_make_a_report_no_larger_than_a_page(
     scene: Any, row_maker: Callable[[int], Iterator[Any]]
 ) -> None:
-    from dataclasses import replace
-
     sizes = []
     for count in (2_000, 100_000):
         chronicle = Chronicle(ME, None)
@@ -187,6 +188,38 @@ def test_hundred_thousand_entries_make_a_report_no_larger_than_a_page(
         report = replace(scene.report(), entries=chronicle.side())
         sizes.append(len(html(report)))
     assert sizes[1] < 1.2 * sizes[0]
+
+
+@pytest.mark.parametrize("form", [html, markdown])
+def test_proof_of_the_death_can_be_checked_by_hand_from_what_is_shown(
+    halted: Any, form: Callable[[Any], str]
+) -> None:
+    report = halted.report()
+    death = report.result.death
+    with Reader(halted.path) as reader:
+        leaves = [row.leaf for row in reader.rows()]
+        row = reader.row(death.index)
+    assert row is not None
+    hashes = inclusion_proof(death.index, len(leaves), lambda level, at: _subtree(leaves, level, at))
+    head = report.result.head
+    proof = EntryProof(death.index, row.body.decode(), row.leaf, tuple(hashes), head.size, head.root)
+    told = form(replace(report, proof=proof))
+    shown = unescape(" ".join(Page(told).words) if form is html else told)
+    [body] = re.findall(r'\{"agent":.*?"time":\d+\}', shown)
+    siblings = [bytes.fromhex(digits) for digits in re.findall(r"sibling \d+\W+0x([0-9a-f]{64})", shown)]
+    verify_inclusion(leaf_hash(body.encode()), death.index, head.size, siblings, head.root)
+
+
+def test_bytes_that_a_page_would_change_are_not_shown_as_if_they_were_whole(halted: Any) -> None:
+    proof = EntryProof(1, "a  b\u202e", bytes(32), (), 2, bytes(32))
+    for form in (html, markdown):
+        assert "only the JSON form" in form(halted.report(proof=proof))
+
+
+def _subtree(leaves: Sequence[bytes], level: int, at: int) -> bytes:
+    tree = Frontier()
+    tree.extend(leaves[at << level : (at + 1) << level])
+    return tree.root()
 
 
 # ------------------------------------------------------------------------------------------------------ hostile words
