@@ -32,10 +32,18 @@ bubblewrap:
 	  echo "installing bubblewrap (Debian package)"; \
 	  { $$sudo apt-get install -y -qq bubblewrap || { $$sudo apt-get update -qq && $$sudo apt-get install -y -qq bubblewrap; }; } >/dev/null; }
 
+# Only the tests need a browser: they open an audit's report in it.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || { \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  echo "installing chromium (Debian package)"; \
+	  { $$sudo apt-get install -y -qq chromium || { $$sudo apt-get update -qq && $$sudo apt-get install -y -qq chromium; }; } >/dev/null; }
+
 demo: install  ## a local chain, an agent under guard, two of three signers, a death receipt, an audit
 	agent-guard demo
 
-test: install lint contracts python  ## lint and every test
+test: install chromium lint contracts python  ## lint and every test
 
 lint:  ## ruff and mypy
 	ruff format --check .

@@ -337,6 +337,22 @@ CATALOGUE: dict[str, Explanation] = {
         "Trials under this guard ended before anything could be measured, so nothing is known of them. They are"
         " counted nowhere.",
     ),
+    "AG460": Explanation(
+        Kind.USAGE,
+        "A report's name does not say its form",
+        "The form of an audit's report is told by its file's name: .html for a page to read and print, .md for text,"
+        " .json for programs. Nothing was audited and nothing was written.",
+    ),
+    "AG461": Explanation(
+        Kind.USAGE,
+        "A report never overwrites a file",
+        "There is a file of this name already, perhaps an earlier report, which may be evidence. It was left as it is.",
+    ),
+    "AG462": Explanation(
+        Kind.FAILURE,
+        "A report could not be written",
+        "The disk or the file system refused it. No half-written file is left. The audit itself ended as was said.",
+    ),
     "AG510": Explanation(
         Kind.FAILURE,
         "The log can't be opened",

@@ -6,11 +6,12 @@ The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 9 in o
   2. Place: indices run from 0 without a gap.
   3. Leaf: each entry's bytes hash to the leaf stored with them.
   4. Form: the bytes are an entry in its one canonical spelling, and say the same place, agent and kind as the database.
-  5. Counters: each agent's run from 0 without a gap.
+  5. Counters: each agent's run from 0 without a gap; what answers a request answers one that is open (answers.py).
   6. Content: what is there hashes, with its salt, to the commitment in its entry.
   7. Tree: at each size that was ever anchored, the rebuilt root is the chain's.
-  8. End: the log reaches the chain's head, and what lies beyond it is within the limits.
-  9. Obedience: no act on a block in which the council did not allow it; each halt is answered by a death.
+  8. End: the log reaches the chain's head, and what lies beyond it is within the limits; before it the guard was never
+     silent while the agent acted (silence.py).
+  9. Obedience: no act on a block in which the council did not allow it; each halt is answered by a death, in time.
  10. Openness: the agent's content is there.
  11. Verdict: TAMPERED if anything is proven wrong, INDETERMINATE if anything could not be checked, else VERIFIED.
 
@@ -20,10 +21,13 @@ Streams: memory does not grow with the log. Trusts SHA-256, the chain facts it i
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from agent_guard.audit.answers import Answers
 from agent_guard.audit.facts import ChainFacts, Event, Unreachable
+from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.obedience import Obedience
-from agent_guard.audit.result import Aspect, AuditResult, Check, Fault, Result, worst
+from agent_guard.audit.result import MOST_FAULTS, Aspect, AuditResult, Check, Fault, Result, worst
 from agent_guard.audit.rows import RowChecks
+from agent_guard.audit.silence import Silence
 from agent_guard.audit.tree import AnchoredTree
 from agent_guard.entry import Entry
 from agent_guard.errors import GuardError
@@ -45,14 +49,6 @@ class Log:
     is_copy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AuditLimits:
-    """How long a tail may rest on the guard's word alone: entries, and seconds from the oldest to the chain's clock."""
-
-    tail_entries: int = 10_000
-    tail_seconds: float = 600.0
-
-
 def audit(
     agent: bytes,
     log: Log,
@@ -68,13 +64,13 @@ def audit(
     # 1. Owner
     unknown = _owner(log.identity, chain)
     known = None if isinstance(chain, Unreachable) or unknown else chain
-    examination = _Examination(agent, known, unknown, log.is_copy)
+    examination = _Examination(agent, known, unknown, limits, log.is_copy)
     for row in _rows(log, examination):
         examination.take(row)
         if examination.entries % PROGRESS_EVERY == 0:
             progress(examination.entries)
     progress(examination.entries)
-    return examination.conclude(limits)
+    return examination.conclude()
 
 
 def _rows(log: Log, examination: "_Examination") -> Iterator[Row]:
@@ -101,12 +97,19 @@ def _owner(identity: LogIdentity, chain: ChainFacts | Unreachable) -> str | None
 class _Examination:
     """One pass over a log. `chain` is None where there is none to hold it against, for the reason `unknown`."""
 
-    def __init__(self, agent: bytes, chain: ChainFacts | None, unknown: str | None, is_copy: bool) -> None:
-        self._agent, self._chain, self._unknown, self._is_copy = agent, chain, unknown, is_copy
+    def __init__(
+        self, agent: bytes, chain: ChainFacts | None, unknown: str | None, limits: AuditLimits, is_copy: bool
+    ) -> None:
+        self._agent, self._chain, self._unknown, self._limits = agent, chain, unknown, limits
+        self._is_copy = is_copy
         self._checks = RowChecks()
         self._tree = AnchoredTree(chain)
-        self._obedience = Obedience(chain) if chain else None
+        self._obedience = Obedience(chain, limits) if chain else None
+        self._silence = Silence(chain, limits) if chain else None
+        self._answers = Answers()
         self._faults: dict[Aspect, Fault] = {}
+        self._listed: list[Fault] = []
+        self._fault_count = 0
         self._broken_at: int | None = None
         self._oldest_unanchored: Entry | None = None
         self._own = self._closed = 0
@@ -126,14 +129,17 @@ class _Examination:
         # that this entry's bytes were changed, and all the others still count.
         if checked.gap:
             self._tree.break_off()
+            self._answers.break_off()
         elif fault := self._tree.append(row.leaf):
             self._note_segment(fault)
         if checked.entry is not None:
             self._take_entry(checked.entry, row)
+        else:
+            self._answers.doubt(row.index)
 
-    def conclude(self, limits: AuditLimits) -> AuditResult:
+    def conclude(self) -> AuditResult:
         """Steps 8 to 11."""
-        completeness, obedience = self._completeness(limits), self._obey()
+        completeness, obedience = self._completeness(), self._obey()
         integrity, openness = self._integrity(), self._openness()
         judged = self._obedience
         return AuditResult(
@@ -150,22 +156,31 @@ class _Examination:
             overrun_ms=judged.overrun_ms if judged else None,
             first_bad=min(self._faults.values(), key=lambda fault: fault.index, default=None),
             as_of=self._chain.as_of if self._chain else None,
+            faults=tuple(sorted(self._listed, key=lambda fault: fault.index)),
+            fault_count=self._fault_count,
         )
 
     def _take_entry(self, entry: Entry, row: Row) -> None:
         if self._oldest_unanchored is None and self._chain and entry.index >= self._chain.head.size:
             self._oldest_unanchored = entry
+        if self._silence is not None:
+            self._silence.see(entry, entry.agent == self._agent)
         if entry.agent != self._agent:
             return
         self._own += 1
+        if fault := self._answers.see(entry):
+            self._note(fault)
         if row.content is None:
             self._closed += 1
             self._first_closed = entry.index if self._first_closed is None else self._first_closed
         if self._obedience is not None:
-            self._obedience.see(entry)
+            self._obedience.see(entry, self._silence.anchored_after if self._silence else 0)
 
     def _note(self, fault: Fault) -> None:
-        """Keeps the first fault of each aspect."""
+        """Keeps the first fault of each aspect, and lists the first that were found."""
+        self._fault_count += 1
+        if len(self._listed) < MOST_FAULTS:
+            self._listed.append(fault)
         known = self._faults.get(fault.aspect)
         if known is None or fault.index < known.index:
             self._faults[fault.aspect] = fault
@@ -189,19 +204,28 @@ class _Examination:
             )
         return Check(Result.VERIFIED, f"all {proven} anchored entries hash to the root on chain")
 
-    def _completeness(self, limits: AuditLimits) -> Check:
+    def _completeness(self) -> Check:
         """8. End."""
         self._note_end()
         if fault := self._faults.get(Aspect.COMPLETENESS):
             return _tampered(fault)
-        doubt = self._unknown or self._unread() or self._behind() or self._elsewhere() or self._tail(limits)
+        doubts = (self._unread, self._behind, self._elsewhere, self._tail, self._silent)
+        doubt = self._unknown or next(filter(None, (find() for find in doubts)), None)
         if doubt:
             return Check(Result.INDETERMINATE, doubt)
         tail = self._unanchored()
-        rest = f"; the newest {tail} are not anchored yet" if tail else ""
-        return Check(
-            Result.VERIFIED, f"{self.entries} entries without a gap, {self._own} of this agent{rest}"
-        )
+        said = [f"{self.entries} entries without a gap, {self._own} of this agent"]
+        said += [f"the newest {tail} are not anchored yet"] if tail else []
+        return Check(Result.VERIFIED, "; ".join([*said, *self._remarks()]))
+
+    def _silent(self) -> str | None:
+        return self._silence.doubt() if self._silence else None
+
+    def _remarks(self) -> list[str]:
+        """What is no fault, and is said."""
+        unanswered = self._answers.unanswered
+        said = [f"{unanswered} of its requests have no outcome on record"] if unanswered else []
+        return [*said, *self._silence.remarks()] if self._silence else said
 
     def _note_end(self) -> None:
         head, end = self._chain.head.size if self._chain else 0, self._checks.expected
@@ -251,9 +275,9 @@ class _Examination:
     def _unanchored(self) -> int:
         return max(0, self._checks.expected - self._chain.head.size) if self._chain else 0
 
-    def _tail(self, limits: AuditLimits) -> str | None:
+    def _tail(self) -> str | None:
         """Why the unanchored tail is too long; None if it is within the limits."""
-        oldest, tail = self._oldest_unanchored, self._unanchored()
+        oldest, tail, limits = self._oldest_unanchored, self._unanchored(), self._limits
         if self._chain is None or oldest is None:
             return None
         age = self._chain.as_of.timestamp - oldest.time / 1000

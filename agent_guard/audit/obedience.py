@@ -1,11 +1,14 @@
 """Did the agent act when the council did not let it? From the entries' own blocks and the chain's events.
 
 Guarantees: accuses only on a block that the chain really has. An intent that the guard took back (a `refused` entry
-that refers to it) was never allowed. What it can't prove: a guard that names an older block than it had read; against
-that stand the anchors' times.
+that refers to it) was never allowed. What it can't prove: a guard that names an older block than it had read. Against
+that stand the anchors' times and the guard's own: an act that by either was later than the halt by more than the limit
+is not verified. Nor is a death that came later than that, nor an act after a death without a new start.
 """
 
 from agent_guard.audit.facts import ChainFacts
+from agent_guard.audit.lateness import Lateness
+from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.receipts import is_signed
 from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
 from agent_guard.audit.stops import NEVER, latest_halt, missing_history, pauses, stops
@@ -22,9 +25,10 @@ MOST_LOOKUPS = 256
 class Obedience:
     """Sees the audited agent's entries in order, then gives its verdict."""
 
-    def __init__(self, chain: ChainFacts) -> None:
+    def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
         self._chain = chain
         self._stops = stops(chain.history, chain.state)
+        self._late = Lateness(chain, limits, self._stops)
         self._pauses = pauses(chain.history)
         self._halt = latest_halt(chain.history)
         self._suspects: dict[int, tuple[Entry, str]] = {}
@@ -52,12 +56,14 @@ class Obedience:
             return None
         return self._answer.dead - self._halt.block.timestamp * 1000
 
-    def see(self, entry: Entry) -> None:
-        """Takes the agent's next entry."""
+    def see(self, entry: Entry, anchored_after: int = 0) -> None:
+        """Takes the agent's next entry; `anchored_after`: it was written after about this unix second."""
         if entry.kind in _ACTS:
             self._suspect(entry)
         elif entry.kind is Kind.REFUSED and entry.refers_to is not None:
             self._suspects.pop(entry.refers_to, None)
+            self._late.take_back(entry.refers_to)
+        self._late.see(entry, anchored_after)
         self._follow_life(entry)
 
     def verdict(self) -> tuple[Check, Fault | None]:
@@ -72,6 +78,7 @@ class Obedience:
             or self._unsigned
             or self._outlived
             or self._undead()
+            or self._late.doubt()
         )
         if doubt is not None:
             return Check(Result.INDETERMINATE, doubt), None
@@ -133,6 +140,7 @@ class Obedience:
             # Not the operator's word, so it ends no life.
             self._unsigned = f"the death receipt in entry {entry.index} is not signed by the operator"
             return
+        self._late.follow(entry)
         if entry.kind is Kind.START:
             self._outlived = self._outlived or self._undead(entry)
             self._started = entry

@@ -7,6 +7,9 @@ from typing import Any
 
 from agent_guard.types import Block, Head
 
+MOST_FAULTS = 100
+"""Faults that are named one by one; more are counted."""
+
 
 class Result(Enum):
     """VERIFIED: checked and so. TAMPERED: proven not so. INDETERMINATE: could not be checked."""
@@ -65,6 +68,7 @@ class AuditResult:
         overrun_ms: from the halt's block to that death; negative if ballots killed before the block.
         first_bad: the fault with the lowest index.
         as_of: the block at which the chain was read.
+        faults: the first `MOST_FAULTS` that were found, by index; `fault_count` is how many there were.
     """
 
     result: Result
@@ -80,6 +84,8 @@ class AuditResult:
     overrun_ms: int | None
     first_bad: Fault | None
     as_of: Block | None
+    faults: tuple[Fault, ...] = ()
+    fault_count: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of `audit --json`."""

@@ -16,11 +16,12 @@ _OPENING = frozenset({Event.HALTED, Event.RETIRED, Event.RESUME_SCHEDULED, Event
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Blocks [start, end) in which the agent was not to act, and why in words."""
+    """Blocks [start, end) in which the agent was not to act, and why in words; `since` is the first one's time."""
 
     start: int
     end: int
     why: str
+    since: int = NEVER
 
 
 @dataclass(slots=True)
@@ -108,14 +109,15 @@ def _of(history: Sequence[Happening], agent: bytes, whose: str) -> list[Stop]:
         if happening.event in _OPENING and opened is None:
             opened = happening
         elif happening.event is Event.RESUMED and opened is not None:
-            found.append(_stop(opened, happening.block.number, whose))
+            found.append(_stop(opened, whose, happening.block.number))
             opened = None
-    return [*found, _stop(opened, NEVER, whose)] if opened else found
+    return [*found, _stop(opened, whose)] if opened else found
 
 
-def _stop(opened: Happening, end: int, whose: str) -> Stop:
+def _stop(opened: Happening, whose: str, end: int = NEVER) -> Stop:
     how = {Event.HALTED: "halted", Event.RETIRED: "retired"}.get(opened.event, "not yet resumed")
-    return Stop(opened.block.number, end, f"{whose} was {how} in block {opened.block.number}")
+    why = f"{whose} was {how} in block {opened.block.number}"
+    return Stop(opened.block.number, end, why, opened.block.timestamp)
 
 
 def _first(history: Sequence[Happening], agent: bytes, event: Event, after: int) -> int:

@@ -1,10 +1,12 @@
 """`agent-guard audit`: an agent's log against the chain, without the operator's word."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent_guard.cli.audit_report import reporting
 from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
 from agent_guard.cli.output import (
     RED,
@@ -19,6 +21,7 @@ from agent_guard.cli.output import (
     Word,
 )
 from agent_guard.cli.proof import EXIT_CODES, STYLES, proof_in, root_on_chain
+from agent_guard.errors import GuardError
 
 if TYPE_CHECKING:
     from agent_guard.audit import AuditResult
@@ -28,6 +31,16 @@ if TYPE_CHECKING:
 def audit(
     agent: Agent,
     log: LogPlace = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="A new file to hand on: .html, .md or .json."),
+    ] = None,
+    max_overrun: Annotated[
+        float,
+        typer.Option(
+            "--max-overrun", metavar="SECONDS", min=0, help="The latest a death may follow its halt's block."
+        ),
+    ] = 120.0,
     network: Network = None,
     rpc_url: RpcUrl = None,
     as_json: Json = False,
@@ -39,21 +52,34 @@ def audit(
     """
     from agent_guard.audit import AuditLimits, Unreachable
     from agent_guard.audit import audit as examine
+    from agent_guard.log.reading import rows_until_damage
     from agent_guard.typed_data import agent_id
     from agent_guard.wiring.auditing import connect_or_say_why, find_log, gather, log_of, open_log
 
     out, chosen, identity = Output(as_json), settings(network=network, rpc_url=rpc_url), agent_id(agent)
+    wanted = reporting(report, agent)
     if log is not None and (text := proof_in(log)) is not None:
+        if wanted:
+            raise GuardError(
+                "AG101",
+                f"{log} proves one entry; a report is of a whole log. Nothing was written.",
+                "Leave --report.",
+            )
         _audit_proof(out, agent, log, text, network, rpc_url)
     connection = connect_or_say_why(chosen)
     where = find_log(chosen, connection, identity, log)
     with open_log(where) as reader, reader.snapshot():
         claimed = reader.identity()
         facts = connection if isinstance(connection, Unreachable) else gather(connection, identity, claimed)
-        limits = AuditLimits(chosen.max_unanchored_entries, chosen.max_unanchored_age)
+        age = chosen.max_unanchored_age
+        limits = AuditLimits(chosen.max_unanchored_entries, age, age, max_overrun)
+        rows = rows_until_damage(reader)
+        seen = wanted.watch(rows, identity, facts) if wanted else rows
         with out.progress(f"auditing {agent}", reader.size()) as advance:
-            result = examine(identity, log_of(reader), facts, limits, advance)
+            result = examine(identity, log_of(reader, seen), facts, limits, advance)
     _report(out, agent, where, claimed, result)
+    if wanted:
+        wanted.write(out, result, where, claimed, limits, connection, facts)
     raise typer.Exit(EXIT_CODES[result.result.value])
 
 
@@ -72,6 +98,8 @@ def _audit_proof(
 
 
 def _report(out: Output, agent: str, where: str, claimed: "LogIdentity", result: "AuditResult") -> None:
+    from agent_guard.report.sentences import verdict as in_a_sentence
+
     verdict = result.result.value
     payload = {"agent": agent, "log": where, **result.as_dict()}
     bad: list[Block] = []
@@ -102,6 +130,8 @@ def _report(out: Output, agent: str, where: str, claimed: "LogIdentity", result:
     out.result(
         payload,
         Line(Word(f"{verdict}: {agent}", STYLES[verdict])),
+        Line(in_a_sentence(agent, result)),
+        Line(""),
         *bad,
         Table(
             ("checked", "result", "what was found"),

@@ -8,6 +8,7 @@ import typer
 
 from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
 from agent_guard.cli.output import Facts, Hash, Line, Output, Table, Time
+from agent_guard.entry import Kind
 
 if TYPE_CHECKING:
     from agent_guard.log.reading import AnyLog, LogEntry
@@ -27,18 +28,26 @@ Seq = Annotated[int, typer.Argument(metavar="SEQ", help="The entry's index in th
 def list_(
     agent: Agent,
     last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="How many, at the most.")] = 20,
+    start: Annotated[
+        int | None, typer.Option("--from", metavar="SEQ", min=0, help="Only from here on.")
+    ] = None,
+    end: Annotated[
+        int | None, typer.Option("--to", metavar="SEQ", min=0, help="Only up to here, with it.")
+    ] = None,
+    kind: Annotated[
+        list[Kind] | None, typer.Option("--kind", metavar="KIND", help="Only this kind; repeat for more.")
+    ] = None,
     guard: Guard = False,
     log: LogPlace = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
     as_json: Json = False,
 ) -> None:
-    """List an agent's newest entries."""
-    from agent_guard.log.reading import newest
+    """List an agent's newest entries, each in a sentence."""
+    from agent_guard.log.selection import select
 
     with reader_of(agent, log, network, rpc_url) as reader:
-        found = newest(reader, last + 1, _whose(agent, guard))
-    shown, truncated = found[-last:], len(found) > last
+        shown, truncated = select(reader, last, _whose(agent, guard), start, end, kind or ())
     Output(as_json).result(
         {"rows": [row_of(item) for item in shown], "truncated": truncated},
         Table(
@@ -68,9 +77,10 @@ def show(
     content = "erased" if found.erased else json.dumps(found.content, ensure_ascii=False)
     Output(as_json).result(
         {"rows": [row_of(found)], "truncated": False},
-        Line(f"entry {seq} of {agent}: {entry.kind.value}"),
+        Line(f"entry {seq} of {agent}: {_in_words(found)}"),
         Facts(
             [
+                ("kind", entry.kind.value),
                 ("when", Time(entry.time / 1000)),
                 ("block", f"{entry.block.number} 0x{entry.block.hash.hex()}" if entry.block else None),
                 ("answers", entry.refers_to),
@@ -165,13 +175,6 @@ def _tell(out: Output, item: "LogEntry") -> None:
 
 
 def _in_words(item: "LogEntry") -> str:
-    """What an entry says, in a line; the content is the agent's own word, cut short."""
-    if item.erased:
-        return "(erased)"
-    content = item.content if isinstance(item.content, dict) else {"content": item.content}
-    answers = f"of {item.entry.refers_to}: " if item.entry.refers_to is not None else ""
-    if "tool" in content:
-        said = f"{content['tool']} {json.dumps(content.get('arguments'), ensure_ascii=False)}"
-    else:
-        said = json.dumps(content, ensure_ascii=False)
-    return (answers + said)[:120]
+    from agent_guard.log.words import in_words
+
+    return in_words(item.entry, item.content, item.erased)

@@ -7,10 +7,10 @@ from pathlib import Path
 from agent_guard.audit import ChainFacts, Event, Extension, Happening, Log, Unreachable
 from agent_guard.chain import history
 from agent_guard.errors import GuardError
-from agent_guard.log.reading import AnyLog, rows_until_damage
+from agent_guard.log.reading import AnyLog
 from agent_guard.session.places import Places
 from agent_guard.settings import Settings
-from agent_guard.store import Reader
+from agent_guard.store import Reader, Row
 from agent_guard.store.tiles import TileLog
 from agent_guard.types import FLEET, AgentState, Block, LogIdentity
 from agent_guard.wiring import Connection, connect
@@ -50,9 +50,9 @@ def open_log(where: str) -> AnyLog:
     return TileLog(source_of(where)) if tiled else Reader(Path(where))
 
 
-def log_of(reader: AnyLog) -> Log:
-    """The log as an audit takes it."""
-    return Log(reader.identity(), rows_until_damage(reader), is_copy=isinstance(reader, TileLog))
+def log_of(reader: AnyLog, rows: Iterator[Row]) -> Log:
+    """The log as an audit takes it; `rows` are the reader's, as somebody watches them pass."""
+    return Log(reader.identity(), rows, is_copy=isinstance(reader, TileLog))
 
 
 def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainFacts:

@@ -40,10 +40,10 @@ class Guard:
             self.recorder.append(AGENT, "outcome", {"n": number}, refers_to=intent.index).result()
         return intent.index
 
-    def die(self) -> None:
+    def die(self, late_ms: int = 250) -> None:
         halt = self.recorder.append(AGENT, "halt", {}).result()
         block = self.town.contract.endpoint.block()
-        meta: dict[str, Any] = {"dead": block.timestamp * 1000 + 250, "epoch": 1}
+        meta: dict[str, Any] = {"dead": block.timestamp * 1000 + late_ms, "epoch": 1}
         message = death_typed_data(agent_id(AGENT), meta, 31_337, self.town.contract.address)
         signed = self.operator.sign_typed_data(full_message=message).signature
         meta["signature"] = b64encode(signed).decode()

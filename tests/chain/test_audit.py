@@ -1,10 +1,13 @@
 """Audits of a real log against a real chain, by the command: what it says, and with which exit code."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from agent_guard.keys import keystore
+from agent_guard.merkle import leaf_hash, verify_inclusion
 from tests.chain.guard import AGENT, Guard
 
 pytestmark = pytest.mark.chain
@@ -127,3 +130,74 @@ def test_log_under_another_council_is_indeterminate(guard: Guard) -> None:
     guard.forge("UPDATE log SET council = '0x000000000000000000000000000000000000dEaD'")
     found = audit(guard, "INDETERMINATE")
     assert "0x000000000000000000000000000000000000dEaD" in found["integrity"]["detail"]
+
+
+@pytest.mark.parametrize(("given", "result"), [("2", "VERIFIED"), ("1", "INDETERMINATE")])
+def test_latest_time_of_a_death_is_the_auditors_to_say(guard: Guard, given: str, result: str) -> None:
+    guard.town.vote("halt", AGENT, "signer1", "signer2")
+    guard.act(block=guard.town.contract.endpoint.block(guard.town.height() - 1))
+    guard.die(1_900)
+    guard.anchor.flush(20)
+    code = 0 if result == "VERIFIED" else 6
+    words = ("audit", AGENT, "--log", guard.path, "--max-overrun", given, "--json")
+    outcome = guard.town.cli(*words, expect=code)
+    assert outcome.json["obedience"]["result"] == result
+
+
+# ------------------------------------------------------------------------------------------------------------ reports
+
+
+def test_report_names_who_voted_and_changes_neither_the_result_nor_the_exit_code(guard: Guard) -> None:
+    guard.town.vote("halt", AGENT, "signer1", "signer2")
+    guard.die()
+    guard.anchor.flush(20)
+    path = guard.town.folder / "report.json"
+    found = dict(guard.town.cli("audit", AGENT, "--log", guard.path, "--report", path, "--json").json)
+    told = json.loads(path.read_text())
+    assert found.items() <= told.items()
+    votes = [vote for vote in told["chain"]["votes"] if vote["action"] == "halt"]
+    signers = [
+        keystore.unlock(guard.town.keys.folder / name, "devnet").address for name in ("signer1", "signer2")
+    ]
+    assert [(vote["signer"], vote["votes"]) for vote in votes] == [(signers[0], 1), (signers[1], 2)]
+    assert told["chain"]["thresholds"] == {"halt": 2, "resume": 2, "retire": 3}
+    kinds = [moment["kind"] for moment in told["timeline"]["moments"]]
+    proof = told["proof"]
+    assert (proof["seq"], proof["root"]) == (told["death"]["index"], told["head"]["root"])
+    hashes = [bytes.fromhex(sibling[2:]) for sibling in proof["hashes"]]
+    leaf = leaf_hash(proof["entry"].encode())
+    verify_inclusion(leaf, proof["seq"], proof["size"], hashes, bytes.fromhex(proof["root"][2:]))
+    assert kinds[-5:] == ["vote", "vote", "halted", "halt", "death"]
+
+
+@pytest.mark.parametrize("suffix", ["html", "md"])
+def test_report_of_a_changed_log_says_so_with_the_audits_exit_code(guard: Guard, suffix: str) -> None:
+    guard.forge("UPDATE content SET body = x'7B7D' WHERE leaf_index = 3")
+    path = guard.town.folder / f"report.{suffix}"
+    guard.town.cli("audit", AGENT, "--log", guard.path, "--report", path, expect=5)
+    told = path.read_text()
+    assert "TAMPERED" in told
+    assert "does not hash to the commitment" in told
+
+
+def test_report_without_a_chain_is_written_too(guard: Guard) -> None:
+    path = guard.town.folder / "report.md"
+    environ = {"ETH_RPC_URL": "http://127.0.0.1:1"}
+    guard.town.cli("audit", AGENT, "--log", guard.path, "--report", path, expect=6, **environ)
+    assert "the chain could not be asked" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("report.pdf", "AG460"), ("old.html", "AG461"), ("no/r.md", "AG462")]
+)
+def test_report_that_can_not_be_written_is_refused_before_the_audit(
+    guard: Guard, name: str, code: str
+) -> None:
+    old = guard.town.folder / "old.html"
+    old.write_text("evidence")
+    expect = 1 if code == "AG462" else 2
+    outcome = guard.town.cli(
+        "audit", AGENT, "--log", guard.path, "--report", guard.town.folder / name, "--json", expect=expect
+    )
+    assert outcome.json["error"]["code"] == code
+    assert old.read_text() == "evidence"

@@ -1,0 +1,216 @@
+"""Watches a log's rows while an audit reads them, and keeps what a report shows: counts, and a bounded part of entries.
+
+Guarantees: one pass, and memory that does not grow with the log: of each notable kind the first and the newest, of the
+agent's actions the newest, of tools the first `MOST_TOOLS`. Judges nothing and believes nothing: rows that are no entry
+are left to the audit, and a content is shown only if it hashes to the commitment in its entry.
+"""
+
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from agent_guard import canonical, text
+from agent_guard.entry import SALT_SIZE, Entry, Kind, MalformedEntry, commitment
+from agent_guard.log.words import in_words, without_content
+from agent_guard.report.buckets import Buckets
+from agent_guard.report.model import Line, LogSide, Span
+from agent_guard.store import Content, Row
+from agent_guard.types import FLEET
+
+ACTIONS = frozenset({Kind.INTENT, Kind.OUTCOME, Kind.REFUSED, Kind.DECISION})
+EACH, LAST, MOST_SPANS = 20, 12, 200
+MOST_TOOLS = 500
+OTHER_TOOLS = "(other tools)"
+UNNAMED = "(not named)"
+SHOWN_CONTENT = 65_536
+"""Bytes of a content beyond which it is not shown, nor its tool counted by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An entry that is kept: `content` None if it is not there, or of `too_long` bytes."""
+
+    entry: Entry
+    leaf: bytes
+    content: Content | None
+    too_long: int = 0
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The first and the newest entries of one kind."""
+
+    first: list[_Seen] = field(default_factory=list)
+    newest: deque[_Seen] = field(default_factory=lambda: deque(maxlen=EACH))
+
+    def take(self, seen: _Seen) -> None:
+        if len(self.first) < EACH:
+            self.first.append(seen)
+        else:
+            self.newest.append(seen)
+
+
+class Chronicle:
+    """What the audited agent's rows say, and its guard's own.
+
+    Args:
+        agent: 32-byte id.
+        window: unix seconds from and to which an entry's time is drawn; others are only counted (`odd_times`). None
+            if nobody knows what times are possible.
+    """
+
+    def __init__(self, agent: bytes, window: tuple[int, int] | None) -> None:
+        self._agent, self._window = agent, window
+        self._kept: dict[Kind, _Kept] = {}
+        self._last: deque[_Seen] = deque(maxlen=LAST)
+        self._lives: deque[Span] = deque(maxlen=MOST_SPANS)
+        self._freezes: deque[Span] = deque(maxlen=MOST_SPANS)
+        self._alive_since: int | None = None
+        self._frozen_since: int | None = None
+        self.buckets = Buckets()
+        self.kinds: Counter[str] = Counter()
+        self.tools: Counter[str] = Counter()
+        self.odd_times = 0
+
+    def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The same rows, seen in passing."""
+        for row in rows:
+            if row.agent in (self._agent, FLEET):
+                self._see(row)
+            yield row
+
+    def side(self) -> LogSide:
+        """All that was kept, once the rows have passed."""
+        return LogSide(
+            buckets=self.buckets,
+            kinds=dict(self.kinds.most_common()),
+            tools=dict(self.tools.most_common()),
+            notable=self._notable(),
+            omitted=self._omitted(),
+            last_actions=[*map(_line, self._last)],
+            lives=_spans(self._lives, self._alive_since),
+            freezes=_spans(self._freezes, self._frozen_since),
+            odd_times=self.odd_times,
+        )
+
+    def _notable(self) -> list[Line]:
+        """Starts, freezes, halts, deaths and the like, in the log's order."""
+        kept = [seen for kept in self._kept.values() for seen in [*kept.first, *kept.newest]]
+        kept.sort(key=lambda seen: seen.entry.index)
+        times = _halt_times(kept)
+        return [replace(line, happened=times.get(line.seq, line.happened)) for line in map(_line, kept)]
+
+    def _omitted(self) -> int:
+        kept = sum(len(kept.first) + len(kept.newest) for kept in self._kept.values())
+        return sum(self.kinds[kind] for kind in self._kept) - kept
+
+    def _see(self, row: Row) -> None:
+        try:
+            entry = Entry.decode(row.body)
+        except MalformedEntry:
+            return
+        if entry.agent not in (self._agent, FLEET):
+            return
+        self.kinds[entry.kind] += 1
+        if entry.kind in ACTIONS:
+            self._last.append(_kept(entry, row))
+        else:
+            self._kept.setdefault(entry.kind, _Kept()).take(_kept(entry, row))
+        if entry.agent == self._agent:
+            self._count(entry, row)
+
+    def _count(self, entry: Entry, row: Row) -> None:
+        if entry.kind is Kind.INTENT:
+            self._count_tool(_tool(row.content))
+        second = entry.time // 1000
+        if self._window and not self._window[0] <= second <= self._window[1]:
+            self.odd_times += 1
+            return
+        bucket = self.buckets.at(second)
+        if entry.kind is Kind.INTENT:
+            bucket.actions += 1
+        elif entry.kind is Kind.REFUSED:
+            bucket.refusals += 1
+        else:
+            bucket.others += 1
+        self._follow(entry)
+
+    def _count_tool(self, tool: str) -> None:
+        known = tool in self.tools or len(self.tools) < MOST_TOOLS
+        self.tools[tool if known else OTHER_TOOLS] += 1
+
+    def _follow(self, entry: Entry) -> None:
+        if entry.kind is Kind.START:
+            self._alive_since = entry.time
+        elif entry.kind is Kind.FREEZE and self._frozen_since is None:
+            self._frozen_since = entry.time
+        elif entry.kind in (Kind.THAW, Kind.EXIT, Kind.DEATH):
+            if self._frozen_since is not None:
+                self._freezes.append(Span(self._frozen_since, entry.time))
+            self._frozen_since = None
+            if entry.kind is not Kind.THAW and self._alive_since is not None:
+                self._lives.append(Span(self._alive_since, entry.time))
+                self._alive_since = None
+
+
+def _spans(ended: Iterable[Span], since: int | None) -> list[Span]:
+    return [*ended, Span(since, None)] if since is not None else list(ended)
+
+
+def _kept(entry: Entry, row: Row) -> _Seen:
+    """What is kept of a row: not a content that is too long to be."""
+    content = row.content
+    if content is None or len(content.salt) + len(content.body) <= SHOWN_CONTENT:
+        return _Seen(entry, row.leaf, content)
+    return _Seen(entry, row.leaf, None, too_long=max(len(content.body), len(content.salt)))
+
+
+def _tool(content: Content | None) -> str:
+    if content is None or len(content.body) > SHOWN_CONTENT:
+        return UNNAMED
+    try:
+        said = json.loads(content.body)
+    except (ValueError, RecursionError):
+        return UNNAMED
+    tool = said.get("tool") if isinstance(said, dict) else None
+    return text.clean(tool, 60) if isinstance(tool, str) else UNNAMED
+
+
+def _line(seen: _Seen) -> Line:
+    entry = seen.entry
+    return Line(
+        seq=entry.index,
+        time=entry.time,
+        happened=_whole(entry.meta.get("dead")) or entry.time,
+        kind=entry.kind.value,
+        words=_words(seen),
+        block=entry.block.number if entry.block else None,
+        leaf=seen.leaf,
+        of_guard=entry.agent == FLEET,
+    )
+
+
+def _halt_times(kept: Iterable[_Seen]) -> dict[int, int]:
+    """When the guard saw each halt, by its entry's place, as the death that answers it tells."""
+    deaths = (seen.entry for seen in kept if seen.entry.kind is Kind.DEATH)
+    times = {death.refers_to: _whole(death.meta.get("seen")) for death in deaths}
+    return {halt: time for halt, time in times.items() if halt is not None and time is not None}
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int else None
+
+
+def _words(seen: _Seen) -> str:
+    entry, content = seen.entry, seen.content
+    if seen.too_long:
+        return without_content(entry, f"its content of {seen.too_long:,} bytes is too long to show")
+    if content is None:
+        return without_content(entry)
+    if len(content.salt) != SALT_SIZE or commitment(content.salt, content.body) != entry.commitment:
+        return without_content(entry, "what lies in the place of its content does not fit its commitment")
+    try:
+        return in_words(entry, canonical.decode(content.body))
+    except canonical.NotCanonical:
+        return without_content(entry, "its content is not canonical JSON")

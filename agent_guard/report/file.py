@@ -1,0 +1,81 @@
+"""The report's file: new, whole or not at all; never over another file."""
+
+import os
+import tempfile
+from enum import Enum
+from pathlib import Path
+
+from agent_guard.errors import GuardError
+
+
+class Form(Enum):
+    """The form of a report, told by its file's suffix."""
+
+    HTML = ".html"
+    MARKDOWN = ".md"
+    JSON = ".json"
+
+
+def form_of(path: Path) -> Form:
+    """The form that a file's name asks for, where a new file can stand.
+
+    Raises:
+        GuardError: AG460 no known suffix, AG461 there is something of this name, AG462 there is no such folder.
+    """
+    try:
+        form = Form(path.suffix.lower())
+    except ValueError:
+        raise GuardError(
+            "AG460",
+            f"{path} ends with none of .html, .md and .json, so the report's form is not known. Nothing was audited.",
+            "Name the report FILE.html to read and print it, FILE.md for text, FILE.json for programs.",
+        ) from None
+    if os.path.lexists(path):
+        raise _exists(path)
+    if not path.parent.is_dir():
+        raise GuardError(
+            "AG462",
+            f"There is no folder {path.parent} for the report. Nothing was audited.",
+            "Make it, or name another.",
+        )
+    return form
+
+
+def write(path: Path, content: str) -> None:
+    """Writes a new file, readable by all as the umask says: complete under its name, or not there.
+
+    Raises:
+        GuardError: AG461 something of this name came meanwhile, AG462 it can't be written.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8"
+        ) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            # A link, unlike a rename, replaces nothing.
+            os.link(file.name, path)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise GuardError(
+            "AG462",
+            f"The report {path} could not be written ({error.strerror}). The audit itself ended as was said.",
+            "Make room or name another place, and audit again.",
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _exists(path: Path) -> GuardError:
+    return GuardError(
+        "AG461",
+        f"{path} exists, and was left as it is. No report was written.",
+        "Name another file with --report.",
+    )

@@ -1,0 +1,123 @@
+"""All that a report says, as plain frozen values: what the audit found, and what the log and the chain say happened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent_guard.audit import AuditLimits, AuditResult, Extension, Happening
+from agent_guard.report.buckets import Buckets
+from agent_guard.types import Action, AgentState, Block, Council, LogIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry for a reader: place, time (unix ms), kind, a sentence (hostile), block height, 32-byte leaf hash.
+
+    `happened` is when what it tells of was: a halt and a death are written down only after the kill, and the receipt
+    says when they were. `of_guard`: it concerns all agents of the guard.
+    """
+
+    seq: int
+    time: int
+    happened: int
+    kind: str
+    words: str
+    block: int | None
+    leaf: bytes
+    of_guard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From one time to another, unix ms; no end means that none is on record."""
+
+    start: int
+    end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One signer's vote on chain (`Voted`): `votes` of `needed` with it; `agent` may be the fleet's id (zeros)."""
+
+    block: Block
+    action: Action
+    signer: str
+    agent: bytes
+    epoch: int
+    votes: int
+    needed: int
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSide:
+    """What the chain says, all at the block `as_of`; the audit's own facts and, beside them, who voted.
+
+    `council` and `votes` are None where the node did not give them, for the reason `unread`.
+    """
+
+    as_of: Block
+    state: AgentState
+    history: Sequence[Happening]
+    extensions: Sequence[Extension]
+    council: Council | None = None
+    votes: Sequence[Vote] | None = None
+    unread: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogSide:
+    """What the log says of the agent (see `Chronicle`)."""
+
+    buckets: Buckets = field(default_factory=Buckets)
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    tools: Mapping[str, int] = field(default_factory=dict)
+    notable: Sequence[Line] = ()
+    omitted: int = 0
+    last_actions: Sequence[Line] = ()
+    lives: Sequence[Span] = ()
+    freezes: Sequence[Span] = ()
+    odd_times: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EntryProof:
+    """RFC 9162 inclusion of one entry in the head on chain.
+
+    `body` is the entry's canonical JSON, `hashes` the 32-byte siblings, lowest first, `size` and `root` the head.
+    """
+
+    seq: int
+    body: str
+    leaf: bytes
+    hashes: Sequence[bytes]
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report.
+
+    Args:
+        agent: its name. `agent_id`: its 32-byte id.
+        made_at: unix seconds, from the clock of whoever made it.
+        version: of the program.
+        log: where the log was found, as a path.
+        identity: whose log it says it is.
+        result: what the audit found. `limits`: those it was asked for.
+        chain: None if the chain could not be asked, for the reason `unreachable`.
+        proof: of the death receipt, None if there is none to prove.
+    """
+
+    agent: str
+    agent_id: bytes
+    made_at: float
+    version: str
+    log: str
+    identity: LogIdentity
+    result: AuditResult
+    limits: AuditLimits
+    entries: LogSide
+    chain: ChainSide | None
+    unreachable: str | None = None
+    proof: EntryProof | None = None

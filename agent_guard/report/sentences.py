@@ -1,0 +1,192 @@
+"""The sentences of a report: the verdict first, in words for a reader who never saw the project. Pure."""
+
+from collections.abc import Iterator
+
+from agent_guard import text
+from agent_guard.audit import Aspect, AuditResult, Check, Result
+from agent_guard.report.model import Report
+from agent_guard.types import Block
+
+QUESTIONS = {
+    Aspect.INTEGRITY: (
+        "Is each entry what it was when it was anchored?",
+        "Every entry was hashed anew, its content too; the tree over all of them was rebuilt, and its root compared"
+        " with each root that the operator ever wrote on the chain.",
+    ),
+    Aspect.COMPLETENESS: (
+        "Is anything missing?",
+        "Places in the log, and each agent's own counter, must run without a gap, up to the head that the chain holds;"
+        " what no anchor covers yet must be short and young.",
+    ),
+    Aspect.OBEDIENCE: (
+        "Did the agent act only while it was allowed to?",
+        "The block that each action rests on was compared with the chain's own record of halts and pauses; each stop"
+        " must be answered by a death receipt that the operator signed.",
+    ),
+    Aspect.OPENNESS: (
+        "Is the content there to be read?",
+        "The log proves itself by hashes, even where a content was erased. This says whether the agent's is there.",
+    ),
+}
+TRUST = (
+    ("the agent", "All that it wrote is quoted here as data. It can't write the log."),
+    (
+        "the operator",
+        "He wrote the log, so nothing was taken on his word: anchored entries can't be changed or left out unseen.",
+    ),
+    ("any one signer", "Votes are read from the chain, where each stands under the signer's own address."),
+    (
+        "whoever sent this report",
+        "It is a copy for reading. The commands below make it anew, from the log and any node of the chain.",
+    ),
+)
+LIMITS_OF_PROOF = (
+    "That the agent did nothing besides what the log says: it proves what passed the guard. What an agent could do past"
+    " the guard is a matter of the container it ran in.",
+    "That what the guard and the agent wrote of the world is true. A guard that lies about its own inputs, before they"
+    " are anchored, is not caught by hashes.",
+    "That the chain's node told the truth. Ask several nodes, run by others, or your own.",
+    "The exact moment of an entry: an entry's time is the guard's own clock. Blocks have the chain's, in seconds.",
+    "That this file was not altered after it was made. Make it anew, and compare.",
+)
+KINDS = {
+    "intent": "the agent asked to act",
+    "outcome": "what came of it",
+    "refused": "a request was answered with no",
+    "decision": "what was decided on a request that had to wait",
+    "start": "the agent was started",
+    "freeze": "it was stopped where it stood",
+    "stopping": "it was told of a planned stop",
+    "thaw": "it went on after a freeze",
+    "halt": "the guard's verdict to kill it",
+    "death": "the death receipt",
+    "resume": "the council let it run again",
+    "exit": "it ended by itself",
+    "ballot": "a signer's vote came to the guard itself",
+    "dissent": "nodes of the chain differed",
+    "config": "the settings it was guarded with",
+}
+WORDS = (
+    (
+        "council",
+        "people who share one switch in a contract on the chain; so many of them together can halt the agent",
+    ),
+    (
+        "guard",
+        "the program that runs the agent in a container, records what it asks to do, and kills it when told to",
+    ),
+    ("operator", "who runs the guard; his key signs the log's heads and the death receipts"),
+    ("head, root", "the log's size, and one hash over all its entries; whoever has it can check every entry"),
+    ("anchor", "a head written to the chain, which accepts only heads that extend the one before"),
+    ("halt", "the council's decision to stop an agent; it dies with all it started"),
+    ("death receipt", "the operator's signed word that nothing of the agent was left, and when"),
+)
+
+
+def verdict(agent: str, result: AuditResult) -> str:
+    """What an audit of this agent (its name) found, in a sentence or two."""
+    if result.result is Result.TAMPERED:
+        return _accusation(agent, result)
+    if result.result is Result.INDETERMINATE:
+        return f"Nothing was proven wrong, but not everything could be checked: {_first_doubt(result)}."
+    checked = f"The log of {agent} is whole and unchanged"
+    if result.halted_at is None:
+        return f"{checked}, and {agent} acted only while the council allowed it. It was never halted."
+    stopped = f"The council halted it in block {result.halted_at.number}, and it did nothing after that"
+    return f"{checked}. {stopped}{_overrun(result)}."
+
+
+def _accusation(agent: str, result: AuditResult) -> str:
+    if result.integrity.result is Result.TAMPERED or result.completeness.result is Result.TAMPERED:
+        return f"The log was changed, or parts of it are gone; it must not be relied on as it stands. {_first(result)}"
+    return f"The log is whole, and it proves that {agent} acted against the council's word. {_first(result)}"
+
+
+def _first(result: AuditResult) -> str:
+    fault = result.first_bad
+    return f"The first fault is at entry {fault.index} ({fault.what}): {fault.why}." if fault else ""
+
+
+def _first_doubt(result: AuditResult) -> str:
+    doubts = [check.detail for _, check in checks(result) if check.result is Result.INDETERMINATE]
+    return doubts[0].rstrip(".") if doubts else "something is open"
+
+
+def _overrun(result: AuditResult) -> str:
+    overrun = result.overrun_ms
+    if overrun is None:
+        return "; it had ended before"
+    if overrun < 0:
+        return f"; ballots handed to the guard itself had killed it {text.duration(-overrun / 1000)} before"
+    return f"; nothing of it was left alive {text.duration(overrun / 1000)} after that block's time"
+
+
+def checks(result: AuditResult) -> Iterator[tuple[Aspect, Check]]:
+    """The four aspects, each with what was found."""
+    yield Aspect.INTEGRITY, result.integrity
+    yield Aspect.COMPLETENESS, result.completeness
+    yield Aspect.OBEDIENCE, result.obedience
+    yield Aspect.OPENNESS, result.openness
+
+
+def summary(report: Report) -> Iterator[str]:
+    """What happened, in a few sentences."""
+    kinds, agent = report.entries.kinds, report.agent
+    asked, refused = kinds.get("intent", 0), kinds.get("refused", 0)
+    yield (
+        f"{agent} was {_times('started', kinds.get('start', 0))} and {_times('asked to act', asked)}; refused:"
+        f" {refused:,}; answers on record: {kinds.get('outcome', 0):,}."
+    )
+    yield (
+        f"The guard's log holds {report.result.entries:,} entries of all its agents; {report.result.anchored:,} of them"
+        " are proven by a root on the chain."
+    )
+    yield _tail(report)
+    yield from _stops(report)
+    if report.entries.odd_times:
+        yield (
+            f"{report.entries.odd_times:,} entries bear times at which the agent can't have run; the picture leaves"
+            " them out."
+        )
+
+
+def _tail(report: Report) -> str:
+    head = report.result.head
+    if head is None:
+        return "How much of the log is anchored on the chain is not known, for the chain could not be asked."
+    tail = max(0, report.result.entries - head.size)
+    if tail == 0:
+        return "Nothing rests on the guard's word alone: no entry lies beyond the head on the chain."
+    return f"The newest {tail:,} entries are not anchored yet, and rest on the guard's word alone."
+
+
+def _stops(report: Report) -> Iterator[str]:
+    result = report.result
+    if result.as_of is None:
+        return
+    if result.halted_at is None:
+        yield f"The council had not halted {report.agent} when the chain was read."
+    else:
+        yield f"The latest halt stands in block {result.halted_at.number} ({clock(result.halted_at.timestamp)} UTC)."
+    if result.death is not None:
+        yield (
+            f"The death receipt is entry {result.death.index}, signed by the operator: nothing of the agent was left at"
+            f" {clock(result.death.dead / 1000)} UTC."
+        )
+    elif result.halted_at is not None:
+        yield "There is no death receipt for it."
+
+
+def _times(verb: str, count: int) -> str:
+    return (
+        f"never {verb}" if count == 0 else f"{verb} " + {1: "once", 2: "twice"}.get(count, f"{count:,} times")
+    )
+
+
+def clock(unix: float) -> str:
+    """Unix seconds as a reader likes them, in UTC: `2026-11-23 14:28:00.250`."""
+    return text.iso(unix).replace("T", " ").removesuffix("Z")
+
+
+def block_in_words(block: Block | None) -> str:
+    return f"{block.number}, {clock(block.timestamp)} UTC" if block else "unknown"

@@ -1,0 +1,197 @@
+"""What the timeline's picture shows, and where in time: moments, bands, bars and anchors, as plain values.
+
+Guarantees: bounded, whatever log and chain say; moments are in the order of their times, numbered from 1. Chain times
+have whole seconds, entries' times are the guard's own clock. Pure.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from agent_guard import text
+from agent_guard.audit import Event, Happening
+from agent_guard.report.model import ChainSide, Report, Span, Vote
+from agent_guard.types import FLEET
+
+FIRST, NEWEST = 30, 120
+"""Moments that are told, if there are more."""
+MOST_BANDS = 200
+GRAINS = 400
+"""Anchors closer to each other than this part of the picture are one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened: its time (unix ms), what kind of thing, in words, and where it is written."""
+
+    time: int
+    kind: str
+    words: str
+    source: str
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A stretch of time (unix ms) and what held in it; no end means until now."""
+
+    start: int
+    end: int | None
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What happened in one span of `Buckets`: its beginning and its length in ms."""
+
+    start: int
+    width: int
+    actions: int
+    refusals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """From `start` to `end` (unix ms); `moments` may lie before the start. `untold`: moments left out."""
+
+    start: int
+    end: int
+    moments: Sequence[Moment]
+    untold: int
+    council: Sequence[Band]
+    agent: Sequence[Band]
+    bars: Sequence[Bar]
+    anchors: Sequence[int]
+
+
+def timeline(report: Report) -> Timeline:
+    """The timeline of a report."""
+    moments = sorted(_moments(report), key=lambda moment: moment.time)
+    untold = max(0, len(moments) - FIRST - NEWEST)
+    told = moments[:FIRST] + moments[FIRST + untold :]
+    bars = _bars(report)
+    start, end = _range(told, bars)
+    return Timeline(
+        start=start,
+        end=end,
+        moments=[replace(moment, number=number) for number, moment in enumerate(told, 1)],
+        untold=untold,
+        council=_standing(report)[-MOST_BANDS:],
+        agent=[*_bands(report.entries.lives, "alive"), *_bands(report.entries.freezes, "frozen")],
+        bars=bars,
+        anchors=_anchors(report.chain, start, end),
+    )
+
+
+def _bars(report: Report) -> list[Bar]:
+    width = report.entries.buckets.width * 1000
+    return [
+        Bar(start * 1000, width, bucket.actions, bucket.refusals) for start, bucket in report.entries.buckets
+    ]
+
+
+def _range(moments: Sequence[Moment], bars: Sequence[Bar]) -> tuple[int, int]:
+    """What the log covers, and what came after it; without a log all that there is."""
+    times = [time for bar in bars for time in (bar.start, bar.start + bar.width)]
+    first = min(times, default=0)
+    times += [moment.time for moment in moments if moment.time >= first]
+    start, end = min(times, default=0), max(times, default=0)
+    margin = max(500, (end - start) // 40)
+    return start - margin, end + margin
+
+
+# ------------------------------------------------------------------------------------------------------------ moments
+
+
+def _moments(report: Report) -> Iterator[Moment]:
+    if report.chain is not None:
+        yield from _on_chain(report.chain)
+    for line in report.entries.notable:
+        yield Moment(line.happened, line.kind, line.words, f"entry {line.seq}")
+
+
+def _on_chain(chain: ChainSide) -> list[Moment]:
+    """In the chain's own order; in one block the votes come before what they decided."""
+    placed = [(vote.block.number, 0, _vote(vote)) for vote in chain.votes or ()]
+    placed += [(happening.block.number, 1, _decided(happening)) for happening in chain.history]
+    return [moment for _, _, moment in sorted(placed, key=lambda place: place[:2])]
+
+
+def _decided(happening: Happening) -> Moment:
+    words, source = happening_in_words(happening), f"block {happening.block.number}"
+    return Moment(happening.block.timestamp * 1000, happening.event.value.lower(), words, source)
+
+
+def _vote(vote: Vote) -> Moment:
+    action = vote.action.name.lower().replace("_", " ")
+    words = f"{vote.signer} voted to {action} {whom(vote.agent)} ({vote.votes} of {vote.needed} votes)"
+    return Moment(vote.block.timestamp * 1000, "vote", words, f"block {vote.block.number}")
+
+
+def whom(agent: bytes) -> str:
+    return "the whole fleet" if agent == FLEET else "the agent"
+
+
+def happening_in_words(happening: Happening) -> str:
+    """What the council decided, in a sentence."""
+    whose = whom(happening.agent)
+    until = text.iso(happening.until)
+    return {
+        Event.REGISTERED: f"the council registered {whose}, guarded by {happening.operator}",
+        Event.PAUSED: f"{whose} was paused by one signer until {until}",
+        Event.HALTED: f"the council halted {whose}",
+        Event.RESUME_SCHEDULED: f"the council decided to let {whose} go on, after its delay",
+        Event.VETOED: f"the resume of {whose} was vetoed",
+        Event.RESUMED: f"{whose} may run again, on the council's word",
+        Event.RETIRED: f"the council retired {whose} for good",
+        Event.OPERATOR_CHANGED: f"the council gave {whose} to the operator {happening.operator}",
+    }[happening.event]
+
+
+# -------------------------------------------------------------------------------------------------------------- bands
+
+_LEADS_TO = {
+    Event.REGISTERED: "may run",
+    Event.PAUSED: "paused",
+    Event.HALTED: "halted",
+    Event.RESUME_SCHEDULED: "halted",
+    Event.VETOED: "halted",
+    Event.RESUMED: "may run",
+    Event.RETIRED: "retired",
+}
+
+
+def _standing(report: Report) -> list[Band]:
+    """What the council said of the agent; what it said of the whole fleet is drawn over it."""
+    if report.chain is None:
+        return []
+    history, agent = report.chain.history, report.agent_id
+    own = _course([happening for happening in history if happening.agent == agent])
+    fleet = _course([happening for happening in history if happening.agent == FLEET])
+    return [*own, *(band for band in fleet if band.what != "may run")]
+
+
+def _course(history: Sequence[Happening]) -> list[Band]:
+    bands: list[Band] = []
+    for happening in history:
+        if (what := _LEADS_TO.get(happening.event)) is None:
+            continue
+        start, end = happening.block.timestamp * 1000, None
+        if bands and bands[-1].end is None:
+            bands[-1] = replace(bands[-1], end=start)
+        if what == "paused":
+            bands.append(Band(start, happening.until * 1000, what))
+            start, what = happening.until * 1000, "may run"
+        elif bands and bands[-1].end is not None and bands[-1].end > start:
+            bands[-1] = replace(bands[-1], end=start)  # a pause that a later word cut short
+        bands.append(Band(start, end, what))
+    return [band for band in bands if band.end is None or band.end > band.start]
+
+
+def _bands(spans: Sequence[Span], what: str) -> list[Band]:
+    return [Band(span.start, span.end, what) for span in spans]
+
+
+def _anchors(chain: ChainSide | None, start: int, end: int) -> list[int]:
+    grain = max(1, (end - start) // GRAINS)
+    times = (extension.block.timestamp * 1000 for extension in chain.extensions) if chain else ()
+    return sorted({time - (time - start) % grain for time in times if start <= time <= end})

@@ -1,0 +1,76 @@
+"""Gathers what an audit's report says beside the audit: who decides and who voted, and the proof of the death."""
+
+from functools import cache
+
+from agent_guard.audit import AuditResult, ChainFacts, Result, Unreachable
+from agent_guard.chain import history
+from agent_guard.errors import GuardError
+from agent_guard.log.reading import prove
+from agent_guard.report.model import ChainSide, EntryProof, Vote
+from agent_guard.types import FLEET, Action
+from agent_guard.wiring import Connection
+from agent_guard.wiring.auditing import open_log
+
+DAY = 86_400
+MOST_VOTES = 200
+
+
+def chain_side(
+    connection: Connection | Unreachable, agent: bytes, facts: ChainFacts | Unreachable
+) -> ChainSide | None:
+    """The chain's side of a report, all of it at the audit's own block; None where the audit had none."""
+    if isinstance(facts, Unreachable) or isinstance(connection, Unreachable):
+        return None
+    council, votes, unread = None, None, None
+    try:
+        council = connection.contract.council(facts.as_of)
+        votes = _votes(connection, agent, facts)
+    except GuardError as error:  # the audit stands without it
+        unread = error.message
+    return ChainSide(facts.as_of, facts.state, facts.history, facts.extensions, council, votes, unread)
+
+
+def window(facts: ChainFacts | Unreachable) -> tuple[int, int] | None:
+    """Between which unix seconds an entry of the agent can have been written, give or take a day."""
+    if isinstance(facts, Unreachable) or not facts.history:
+        return None
+    return facts.history[0].block.timestamp - DAY, facts.as_of.timestamp + DAY
+
+
+def death_proof(log: str, agent: bytes, result: AuditResult) -> EntryProof | None:
+    """The proof of the death receipt under the head on chain; None where there is none, or it can't be made."""
+    if result.death is None or result.head is None or result.integrity.result is not Result.VERIFIED:
+        return None
+    try:
+        with open_log(log) as reader:
+            proof = prove(reader, result.death.index, result.head.size, agent)
+    except GuardError:  # the receipt is not anchored yet; the report's other words say so
+        return None
+    if proof.checkpoint.root != result.head.root:
+        return None
+    body, head = proof.body.decode(), result.head
+    return EntryProof(proof.index, body, proof.leaf, proof.hashes, head.size, head.root)
+
+
+def _votes(connection: Connection, agent: bytes, facts: ChainFacts) -> list[Vote]:
+    """The newest votes about the agent and the fleet, oldest first."""
+    first, block_at = connection.deployment.deploy_block, cache(connection.endpoint.block)
+    found = [
+        event
+        for whom in (agent, FLEET)
+        for event in history.events(connection.contract, "Voted", first, facts.as_of, agent=whom)
+    ]
+    found.sort(key=lambda event: (event.block_number, event.log_index))
+    return [
+        Vote(
+            block=block_at(event.block_number),
+            action=Action(event.arguments["action"]),
+            signer=event.arguments["signer"],
+            agent=bytes(event.arguments["agent"]),
+            epoch=event.arguments["epoch"],
+            votes=event.arguments["votes"],
+            needed=event.arguments["needed"],
+            transaction=event.transaction_hash,
+        )
+        for event in found[-MOST_VOTES:]
+    ]
