@@ -460,6 +460,18 @@ CATALOGUE: dict[str, Explanation] = {
         "A log is published into a folder that holds an earlier state of the same log, or nothing. This one holds"
         " another log, more than is anchored, or entries that this log does not begin with. Nothing was written.",
     ),
+    "AG560": Explanation(
+        Kind.FAILURE,
+        "The witness can't serve",
+        "The address can't be listened at, or a log's verifier key or the witness's own name makes no sense. Nothing"
+        " was cosigned.",
+    ),
+    "AG562": Explanation(
+        Kind.FAILURE,
+        "The witness's memory can't be used",
+        "The database with what the witness cosigned can't be read or written. Nothing gets a cosignature that is not"
+        " in it. Never put an older copy in its place: a witness that forgets vouches for a log that was rolled back.",
+    ),
     "AG570": Explanation(
         Kind.FAILURE,
         "Not the log that is mirrored",

@@ -1,0 +1,100 @@
+"""Builds a witness: its key, its memory, the logs it knows, and the port it serves."""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_guard.api import ConnectionLimits, Server, bind_tcp, witness_app
+from agent_guard.checkpoint import Cosigner, NoteError, Verifier
+from agent_guard.errors import GuardError
+from agent_guard.keys.ed25519 import load_or_make
+from agent_guard.store import ledger
+from agent_guard.store.ledger import Cosigned, Fork, Ledger
+from agent_guard.witness import Witness, trusted_logs
+
+LIMITS = ConnectionLimits(most=256, seconds=30.0, idle_seconds=30.0, backlog=128)
+
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A witness that answers at `host` and `port`: its own `vkey`, and the origins of the logs it knows."""
+
+    host: str
+    port: int
+    vkey: str
+    origins: tuple[str, ...]
+
+
+@contextmanager
+def witnessing(name: str, listen: str, key: Path, logs: Sequence[str], state: Path) -> Iterator[Serving]:
+    """A witness at work until the block ends.
+
+    Args:
+        name: the witness's own, in its verifier key and its cosignatures.
+        listen: `HOST:PORT`; port 0 is any that is free.
+        key: its Ed25519 key's file, made at first use.
+        logs: verifier keys of the logs that it cosigns; each log's origin is its key's name.
+        state: the folder of its memory, made if it is not there.
+
+    Raises:
+        GuardError: AG302 the key, AG560 the address or a verifier key, AG562 the memory can't be used.
+    """
+    host, port = _address(listen)
+    known = trusted_logs([_log_key(vkey) for vkey in logs])
+    with ExitStack() as stack:
+        cosigner = _cosigner(name, key)
+        memory = stack.enter_context(Ledger(ledger_path(state)))
+        witness = Witness(known, cosigner, memory, lambda: int(time.time()))
+        server = Server("witness")
+        stack.callback(server.stop)
+        server.start()
+        try:
+            bound = bind_tcp(host, port)
+            served = bound.getsockname()[1]
+            server.open(witness_app(witness.add_checkpoint), bound, limits=LIMITS)
+        except GuardError as error:
+            raise _unusable(f"{listen} can't be served ({error.__cause__ or error.message})") from error
+        yield Serving(host, served, str(cosigner.verifier), tuple(known))
+
+
+def ledger_path(state: Path) -> Path:
+    return state / "witness.sqlite"
+
+
+def seen(state: Path) -> tuple[list[Cosigned], list[Fork]]:
+    """What the witness of this folder has cosigned, and the forks it was shown. Raises AG562."""
+    return ledger.read(ledger_path(state))
+
+
+def _cosigner(name: str, key: Path) -> Cosigner:
+    try:
+        return Cosigner(name, load_or_make(key, "The witness's key"))
+    except NoteError as error:
+        raise _unusable(f"{name!r} is no name of a witness: {error}") from error
+
+
+def _log_key(vkey: str) -> Verifier:
+    try:
+        return Verifier.parse(vkey)
+    except NoteError as error:
+        raise _unusable(f"{vkey[:200]!r} is no verifier key of a log: {error}") from error
+
+
+def _address(listen: str) -> tuple[str, int]:
+    found = _LISTEN.fullmatch(listen)
+    if found is None or int(found[2]) > 65_535:
+        raise _unusable(f"{listen[:200]!r} is no HOST:PORT")
+    return found[1].strip("[]"), int(found[2])
+
+
+def _unusable(why: str) -> GuardError:
+    return GuardError(
+        "AG560",
+        f"The witness does not serve: {why}. Nothing was cosigned.",
+        "A log's verifier key is the checkpoint_vkey of its guard's config entries: agent-guard log list AGENT",
+    )

@@ -1,0 +1,51 @@
+"""What a signed submission deserves, given what was cosigned before. Pure; asks nobody.
+
+The order of the checks is that of C2SP `tlog-witness`: old size, root at one size, then the consistency proof.
+"""
+
+from dataclasses import dataclass
+
+from agent_guard.checkpoint import Checkpoint
+from agent_guard.merkle import EMPTY_ROOT, ProofError, verify_consistency_as_witness
+from agent_guard.store.ledger import Cosigned
+
+TEXT = "text/plain; charset=utf-8"
+SIZE = "text/x.tlog.size"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: status, body and media type."""
+
+    status: int
+    body: str
+    media_type: str = TEXT
+
+
+def refusal(
+    old_size: int, proof: tuple[bytes, ...], checkpoint: Checkpoint, latest: Cosigned | None
+) -> Answer | None:
+    """Why the checkpoint is not cosigned, None if it may be.
+
+    Args:
+        old_size, proof: what the submission says it goes on from, and how it proves that.
+        checkpoint: what the log has signed; its signature was verified.
+        latest: the newest checkpoint cosigned for this log, None if there was none.
+    """
+    size, root = (latest.size, latest.root) if latest else (0, EMPTY_ROOT)
+    if old_size > checkpoint.size:
+        return Answer(400, f"the old size {old_size} is larger than the checkpoint's {checkpoint.size}\n")
+    if old_size != size:
+        return Answer(409, f"{size}\n", SIZE)
+    if is_fork(checkpoint, latest):
+        return Answer(409, f"another root of {size} entries was cosigned before; both are kept as evidence\n")
+    try:
+        verify_consistency_as_witness(size, checkpoint.size, root, checkpoint.root, proof)
+    except ProofError as error:
+        return Answer(422, f"{error}\n")
+    return None
+
+
+def is_fork(checkpoint: Checkpoint, latest: Cosigned | None) -> bool:
+    """Whether the log has signed two roots of one size: what an honest log never does."""
+    return latest is not None and latest.size == checkpoint.size and latest.root != checkpoint.root
