@@ -260,6 +260,9 @@ BEHAVIOURS: dict[str, Callable[[socket.socket], None]] = {
     "a dripping head": drip_head,
     "a flood": flood,
     "a flood of headers": flood_head,
+    "a huge answer": lambda client: client.sendall(
+        HEAD + b"content-length: 5000000\r\n\r\n" + b"x" * 5_000_000
+    ),
     "a huge promise": lambda client: client.sendall(HEAD + b"content-length: 999999999999\r\n\r\nx"),
     "no HTTP": lambda client: client.sendall(b"\xff" * 100_000),
     "cut off": lambda client: client.sendall(HEAD + b"content-length: 100\r\n\r\nx"),

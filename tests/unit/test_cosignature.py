@@ -353,6 +353,15 @@ def test_another_spelling_of_a_submission_is_refused(body: bytes) -> None:
         parse_submission(body)
 
 
+def test_a_submission_of_good_form_beyond_the_bound_is_refused() -> None:
+    crowd = [f"{Signature('pq', bytes([n] * 4), bytes(2_428))}\n" for n in range(90)]
+    fits, beyond = (f"old 0\n\n{NOTE}{''.join(crowd[:count])}".encode() for count in (75, 90))
+    assert len(fits) < MAX_SUBMISSION < len(beyond)
+    assert parse_submission(fits).checkpoint.size == 1234
+    with pytest.raises(NoteError, match="bytes"):
+        parse_submission(beyond)
+
+
 def test_sixty_three_hashes_are_taken() -> None:
     assert len(parse_submission(REQUEST.replace(f"{HASH}\n", f"{HASH}\n" * 63, 1).encode()).proof) == 63
 

@@ -202,6 +202,29 @@ def test_settling_waits_for_the_newest_head_and_no_longer(scene: Scene) -> None:
         assert cosigned(scene, one)
 
 
+def test_settling_waits_for_a_head_that_came_while_an_older_one_was_asked_for(scene: Scene) -> None:
+    one = scene.witness(2)
+    honest, asked, go = scene.witnesses[one.url], threading.Event(), threading.Event()
+
+    def slow(body: bytes) -> Reply:
+        asked.set()
+        go.wait(10)
+        return honest(body)
+
+    scene.witnesses[one.url] = slow
+    working = Cosigning(scene.store, [one], scene.ask, poll=3600, retry=3600)
+    scene.stack.callback(working.close)
+    scene.grow(3)
+    scene.anchor()
+    working.start(lambda error: None)
+    assert asked.wait(10)
+    scene.grow(2)
+    scene.anchor()
+    threading.Timer(0.2, go.set).start()
+    working.settle(10)
+    assert cosigned(scene, one)
+
+
 def test_without_witnesses_there_is_nothing_to_do(scene: Scene) -> None:
     working = scene.start()
     working.settle(5)
