@@ -78,6 +78,7 @@ def serve(
             Line(f'next: in a guard\'s agent_guard.toml: witnesses = ["{url} {serving.vkey}"]'),
         )
         while not told():
+            serving.check()
             time.sleep(0.1)
 
 

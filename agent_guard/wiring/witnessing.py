@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,16 @@ _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A witness that answers at `host` and `port`: its own `vkey`, and the origins of the logs it knows."""
+    """A witness that answers at `host` and `port`: its own `vkey`, and the origins of the logs it knows.
+
+    `check` raises AG560 should it answer no longer.
+    """
 
     host: str
     port: int
     vkey: str
     origins: tuple[str, ...]
+    check: Callable[[], None]
 
 
 @contextmanager
@@ -59,7 +63,12 @@ def witnessing(name: str, listen: str, key: Path, logs: Sequence[str], state: Pa
             server.open(witness_app(witness.add_checkpoint), bound, limits=LIMITS)
         except GuardError as error:
             raise _unusable(f"{listen} can't be served ({error.__cause__ or error.message})") from error
-        yield Serving(host, served, str(cosigner.verifier), tuple(known))
+
+        def check() -> None:
+            if not server.alive:
+                raise _unusable("its server ended unexpectedly")
+
+        yield Serving(host, served, str(cosigner.verifier), tuple(known), check)
 
 
 def ledger_path(state: Path) -> Path:

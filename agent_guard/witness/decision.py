@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agent_guard.checkpoint import Checkpoint
 from agent_guard.merkle import EMPTY_ROOT, ProofError, verify_consistency_as_witness
-from agent_guard.store.ledger import Cosigned
+from agent_guard.types import Head
 
 TEXT = "text/plain; charset=utf-8"
 SIZE = "text/x.tlog.size"
@@ -23,7 +23,7 @@ class Answer:
 
 
 def refusal(
-    old_size: int, proof: tuple[bytes, ...], checkpoint: Checkpoint, latest: Cosigned | None
+    old_size: int, proof: tuple[bytes, ...], checkpoint: Checkpoint, latest: Head | None
 ) -> Answer | None:
     """Why the checkpoint is not cosigned, None if it may be.
 
@@ -46,6 +46,6 @@ def refusal(
     return None
 
 
-def is_fork(checkpoint: Checkpoint, latest: Cosigned | None) -> bool:
+def is_fork(checkpoint: Checkpoint, latest: Head | None) -> bool:
     """Whether the log has signed two roots of one size: what an honest log never does."""
     return latest is not None and latest.size == checkpoint.size and latest.root != checkpoint.root

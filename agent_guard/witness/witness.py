@@ -21,6 +21,7 @@ from agent_guard.checkpoint import (
     parse_submission,
 )
 from agent_guard.store.ledger import Cosigned, Fork, Ledger, Turn
+from agent_guard.types import Head
 from agent_guard.witness.decision import Answer, is_fork, refusal
 
 logger = logging.getLogger(__name__)
@@ -76,11 +77,10 @@ class Witness:
 
     def _judge(self, turn: Turn, submission: Submission, checkpoint: Checkpoint, signed: Note) -> Answer:
         latest = turn.latest(checkpoint.origin)
-        if latest is not None and is_fork(checkpoint, latest):
-            fork = Fork(checkpoint.origin, checkpoint.size, latest.note, str(signed), self._now())
-            if turn.keep_fork(fork, checkpoint.root):
-                logger.error("%s has signed two roots of %d entries; both are kept", fork.origin, fork.size)
-        refused = refusal(submission.old_size, submission.proof, checkpoint, latest)
+        head = Head(latest.size, latest.root) if latest else None
+        if latest is not None and is_fork(checkpoint, head):
+            self._keep_fork(turn, checkpoint, latest, signed)
+        refused = refusal(submission.old_size, submission.proof, checkpoint, head)
         if refused is not None:
             return refused
         time = max(self._now(), latest.time if latest else 0)
@@ -88,3 +88,8 @@ class Witness:
         note = str(Note(signed.text, (*signed.signatures, cosignature)))
         turn.keep(Cosigned(checkpoint.origin, checkpoint.size, checkpoint.root, note, time))
         return Answer(200, f"{cosignature}\n")
+
+    def _keep_fork(self, turn: Turn, checkpoint: Checkpoint, latest: Cosigned, signed: Note) -> None:
+        fork = Fork(checkpoint.origin, checkpoint.size, latest.note, str(signed), self._now())
+        if turn.keep_fork(fork, checkpoint.root):
+            logger.error("%s has signed two roots of %d entries; both are kept", fork.origin, fork.size)
