@@ -14,7 +14,13 @@ class Process:
     """`agent-guard witness serve` in a process of its own."""
 
     def __init__(
-        self, cli: Cli, state: Path, *logs: str, port: int = 0, name: str = "witness.example/w"
+        self,
+        cli: Cli,
+        state: Path,
+        *logs: str,
+        port: int = 0,
+        name: str = "witness.example/w",
+        options: tuple[object, ...] = (),
     ) -> None:
         given = [option for vkey in logs for option in ("--log", vkey)]
         self.state = state
@@ -29,6 +35,7 @@ class Process:
             f"127.0.0.1:{port}",
             "--json",
             *given,
+            *options,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

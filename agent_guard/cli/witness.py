@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent_guard.cli.options import Json, settings
+from agent_guard.cli.options import Json, Network, settings
 from agent_guard.cli.output import RED, Facts, Hash, Line, Output, Table, Time, Word
 from agent_guard.cli.signals import told_to_end
 from agent_guard.errors import GuardError
@@ -47,6 +47,15 @@ def serve(
         typer.Option("--key-file", metavar="FILE", help="Its key, made at first use. Default: DIR/key."),
     ] = None,
     state: State = None,
+    network: Network = None,
+    rpc_url: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rpc-url",
+            metavar="URL",
+            help="Read the chain here, and cosign only the heads that it holds; repeat.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Serve a witness until Ctrl-C: POST /add-checkpoint, persistent and atomic."""
@@ -60,10 +69,9 @@ def serve(
             "No log was named. Nothing is served.",
             "Name each log with --log VKEY, or all in a --logs FILE.",
         )
-    with (
-        told_to_end() as told,
-        witnessing(name, listen, key_file or folder / "key", known, folder) as serving,
-    ):
+    chain = settings(network=network, rpc_url=rpc_url) if rpc_url else None
+    key = key_file or folder / "key"
+    with told_to_end() as told, witnessing(name, listen, key, known, folder, chain) as serving:
         url = f"http://{f'[{serving.host}]' if ':' in serving.host else serving.host}:{serving.port}"
         out.event(
             {
@@ -122,7 +130,7 @@ def _told(one: "Fork") -> list[Line | Facts]:
 
     roots = [("one root", parse(one.ours).root), ("another", parse(one.theirs).root)]
     return [
-        Line(Word(f"FORK: {one.origin} has signed two roots of {one.size} entries", RED)),
+        Line(Word(f"FORK: {one.origin} has two roots of {one.size} entries", RED)),
         Facts([*((label, Hash(root)) for label, root in roots), ("shown", Time(one.time))]),
         Line("both signed notes: agent-guard witness list --json"),
     ]

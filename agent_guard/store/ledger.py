@@ -57,7 +57,8 @@ class Cosigned:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Two notes, both signed by the log's own key, of one size and with different roots; the second came at `time`."""
+    """Two heads of one log, of one size and with different roots. `theirs`, signed by the log's key, came at `time`;
+    `ours` is signed by it as well, or is the checkpoint (text alone) that the chain held then."""
 
     origin: str
     size: int

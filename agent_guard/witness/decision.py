@@ -46,6 +46,23 @@ def refusal(
     return None
 
 
+def unanchored(checkpoint: Checkpoint, held: Checkpoint) -> Answer | None:
+    """Why a witness that reads the chain does not cosign, None if `held`, the log's head on chain, is this checkpoint.
+
+    Of another size it may be a node that lags, or an anchor that just went through: 503, try again.
+    """
+    if contradicts(checkpoint, held):
+        return Answer(422, f"the chain holds another root of {held.size} entries\n")
+    if held.size != checkpoint.size:
+        return Answer(503, f"the chain's head has {held.size} entries, as far as this witness's node knows\n")
+    return None
+
+
+def contradicts(checkpoint: Checkpoint, held: Checkpoint) -> bool:
+    """Whether the log has signed another root than it anchored, for as many entries."""
+    return held.size == checkpoint.size and held.root != checkpoint.root
+
+
 def is_fork(checkpoint: Checkpoint, latest: Head | None) -> bool:
     """Whether the log has signed two roots of one size: what an honest log never does."""
     return latest is not None and latest.size == checkpoint.size and latest.root != checkpoint.root

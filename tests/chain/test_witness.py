@@ -11,14 +11,19 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from agent_guard.checkpoint import cosignatures, merge_cosignatures, open_checkpoint
+from agent_guard.chain.anchoring import HeadWriter
+from agent_guard.chain.sender import Sender
+from agent_guard.checkpoint import cosignatures, log_origin, merge_cosignatures, open_checkpoint, parse
 from agent_guard.errors import GuardError
+from agent_guard.keys import keystore
 from agent_guard.log import asking
 from agent_guard.log.asking import ask
+from agent_guard.merkle import Frontier
 from agent_guard.store import ledger
 from tests.conftest import ANVIL_PATH, ROOT, Cli
 from tests.unit.witness.conftest import ORIGIN, Log
@@ -93,7 +98,7 @@ def test_list_shows_logs_and_the_evidence_of_a_fork(witness: Process, tool: Cli,
     roots = {open_checkpoint(note, [log.signer.verifier], ORIGIN).root for note in fork["notes"]}
     assert (fork["origin"], fork["size"], len(roots)) == (ORIGIN, 5, 2)
     shown = tool("witness", "list", "--state", witness.state).stdout
-    assert f"FORK: {ORIGIN} has signed two roots of 5 entries" in shown
+    assert f"FORK: {ORIGIN} has two roots of 5 entries" in shown
     witness.end()
     assert witness.process.stderr is not None
 
@@ -207,6 +212,7 @@ def server() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
 
         def make(behave: Callable[[socket.socket], None]) -> str:
             listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            stack.callback(listening.shutdown, socket.SHUT_RDWR)  # else the thread would wait for ever
 
             def serve() -> None:
                 while True:
@@ -309,3 +315,58 @@ def test_an_honest_witness_is_asked(witness: Process, log: Log) -> None:
     assert (reply.status, reply.media_type) == (200, "text/plain; charset=utf-8")
     assert merge_cosignatures(log.note(3), reply.body.decode(), [witness.key])
     assert ask(witness.url + "/elsewhere", log.submit(0, 3)).status == 404
+
+
+# ------------------------------------------------------------------------------------------------------------- on chain
+
+
+@pytest.fixture
+def anchored(town: Any) -> Callable[[Log, int, int], None]:
+    """Extends the operator's log on chain from one size to another."""
+    account = keystore.unlock(town.keys.folder / "operator", "devnet")
+    writer = HeadWriter(town.contract, Sender(town.contract.endpoint, account, 5.0))
+
+    def extend(log: Log, old: int, new: int) -> None:
+        frontier = Frontier()
+        frontier.extend(log.tree(old))
+        writer.extend(new, frontier.nodes, log.tree(new)[old:])
+
+    return extend
+
+
+def test_a_witness_that_reads_the_chain_cosigns_what_it_holds_and_nothing_else(
+    town: Any, anchored: Callable[[Log, int, int], None], tmp_path: Path
+) -> None:
+    log = Log(log_origin(31_337, town.contract.address, town.address("operator")))
+    chain = ("--rpc-url", town.connection.endpoint.url)
+    witness = Process(town.cli, tmp_path / "w", str(log.signer.verifier), options=chain)
+    assert witness.post(log.submit(0, 3)).status_code == 503  # not anchored yet
+    anchored(log, 0, 3)
+    assert witness.post(log.submit(0, 3, world="b")).status_code == 422
+    assert witness.post(log.submit(0, 3)).status_code == 200
+    anchored(log, 3, 10)
+    assert witness.post(log.submit(3, 5)).status_code == 503
+    assert witness.post(log.submit(3, 10)).status_code == 200
+    (fork,) = town.cli.ask("witness", "list", "--state", tmp_path / "w")["forks"]
+    assert parse(fork["notes"][0]) == parse(log.note(3))
+    assert fork["notes"][1] == log.note(3, world="b")
+    assert "FORK" in town.cli("witness", "list", "--state", tmp_path / "w").stdout
+
+
+def test_a_chain_that_cannot_be_read_gets_no_cosignature(
+    town: Any, anchored: Callable[[Log, int, int], None], rpc_proxy: Callable[[str], Any], tmp_path: Path
+) -> None:
+    log = Log(log_origin(31_337, town.contract.address, town.address("operator")))
+    anchored(log, 0, 3)
+    proxy = rpc_proxy(town.connection.endpoint.url)
+    witness = Process(town.cli, tmp_path / "w", str(log.signer.verifier), options=("--rpc-url", proxy.url))
+    proxy.down()
+    assert witness.post(log.submit(0, 3)).status_code == 503
+    assert town.cli.ask("witness", "list", "--state", tmp_path / "w")["rows"] == []
+
+
+def test_a_log_of_another_council_is_not_served_with_this_chain(town: Any) -> None:
+    chain = ("--rpc-url", town.connection.endpoint.url)
+    for origin in ("example.com/log", log_origin(1, town.contract.address, town.address("operator"))):
+        vkey = Log(origin).signer.verifier
+        town.cli.fails("AG560", 1, "witness", "serve", "--name", "w", "--log", vkey, *chain)

@@ -266,6 +266,47 @@ def test_evidence_is_bounded(stand: Stand) -> None:
     assert len(ledger.read(stand.path)[1]) == MAX_FORKS
 
 
+# ------------------------------------------------------------------------------------------------------------- on chain
+
+
+def with_chain(stand: Stand, size: int, world: str = "") -> Witness:
+    """The witness as one that reads the chain, which holds this head."""
+    held = parse(stand.log.note(size, world))
+    logs = trusted_logs([stand.log.signer.verifier])
+    return Witness(logs, stand.cosigner, stand.ledger, lambda: stand.now, lambda origin: held)
+
+
+def test_a_witness_that_reads_the_chain_cosigns_the_head_there(stand: Stand) -> None:
+    assert with_chain(stand, 5).add_checkpoint(stand.log.submit(0, 5)).status == 200
+    assert with_chain(stand, 8).add_checkpoint(stand.log.submit(5, 8)).status == 200
+
+
+@pytest.mark.parametrize("size", [4, 6])
+def test_a_head_of_another_size_than_the_chains_is_to_be_tried_again(stand: Stand, size: int) -> None:
+    answer = with_chain(stand, 5).add_checkpoint(stand.log.submit(0, size))
+    assert (answer.status, stand.size(), ledger.read(stand.path)[1]) == (503, 0, [])
+
+
+def test_a_head_that_contradicts_the_chain_is_422_and_evidence(stand: Stand) -> None:
+    for old in (0, 3):
+        answer = with_chain(stand, 5).add_checkpoint(stand.log.submit(old, 5, world="b"))
+        assert answer.status == (422 if old == 0 else 409)
+    (fork,) = ledger.read(stand.path)[1]
+    assert fork.ours == str(parse(stand.log.note(5)))  # as the chain holds it, signed by nobody
+    assert open_checkpoint(fork.theirs, [stand.log.signer.verifier], ORIGIN).root != parse(fork.ours).root
+    assert stand.size() == 0
+
+
+def test_the_chain_is_asked_only_for_what_the_log_has_signed(stand: Stand) -> None:
+    def unasked(origin: str) -> Checkpoint:
+        raise AssertionError
+
+    logs = trusted_logs([stand.log.signer.verifier])
+    witness = Witness(logs, stand.cosigner, stand.ledger, lambda: 7, unasked)
+    assert witness.add_checkpoint(Log(number=3).submit(0, 5)).status == 403
+    assert witness.add_checkpoint(Log("b").submit(0, 5)).status == 404
+
+
 # ---------------------------------------------------------------------------------------------------------- at one time
 
 
