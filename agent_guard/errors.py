@@ -476,6 +476,31 @@ CATALOGUE: dict[str, Explanation] = {
         "A log is published into a folder that holds an earlier state of the same log, or nothing. This one holds"
         " another log, more than is anchored, or entries that this log does not begin with. Nothing was written.",
     ),
+    "AG560": Explanation(
+        Kind.FAILURE,
+        "The witness can't serve",
+        "The address can't be listened at, or a log's verifier key or the witness's own name makes no sense. Nothing"
+        " was cosigned.",
+    ),
+    "AG562": Explanation(
+        Kind.FAILURE,
+        "The witness's memory can't be used",
+        "The database with what the witness cosigned can't be read or written. Nothing gets a cosignature that is not"
+        " in it. Never put an older copy in its place: a witness that forgets vouches for a log that was rolled back.",
+    ),
+    "AG563": Explanation(
+        Kind.FAILURE,
+        "A witness did not cosign",
+        "The witness could not be reached in time, refused, or gave no cosignature of its own key over this head. The"
+        " head is anchored all the same; the guard asks again, with growing pauses.",
+    ),
+    "AG564": Explanation(
+        Kind.TAMPERED,
+        "A witness knows another log under this key",
+        "The witness has cosigned a longer log than this one, or another root of the same size. Either this log was"
+        " rolled back or forked (restored from an old copy, or written by two guards), or the witness lies. Compare"
+        " with the chain's head and ask the witness's operator for its evidence.",
+    ),
     "AG570": Explanation(
         Kind.FAILURE,
         "Not the log that is mirrored",

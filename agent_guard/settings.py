@@ -5,13 +5,16 @@ secret's value ever stands in an error. Every setting `name` is `AGENT_GUARD_NAM
 secret is always a path to a file (`*_FILE`), never the secret.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from agent_guard.checkpoint import CosignatureVerifier, NoteError
 from agent_guard.errors import GuardError
 
 PREFIX = "AGENT_GUARD_"
@@ -31,6 +34,31 @@ Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
 Grace = Annotated[float, Field(ge=0, le=86_400)]
 Listen = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[1-9][0-9]{0,4}$")]
 Urls = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessAddress:
+    """A witness that cosigns the log's heads: where it is asked (the submission prefix of `tlog-witness`), its key."""
+
+    url: str
+    key: CosignatureVerifier
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads `URL VKEY`. Raises `ValueError`."""
+        found = _WITNESS.fullmatch(text)
+        if found is None:
+            raise ValueError(
+                "a witness is named as URL VKEY: http(s)://HOST[:PORT][/PATH], a space, its verifier key"
+            )
+        try:
+            return cls(found[1].rstrip("/"), CosignatureVerifier.parse(found[2]))
+        except NoteError as error:
+            raise ValueError(f"a witness's key can't be used: {error}") from error
+
+
+_WITNESS = re.compile(r"(https?://[A-Za-z0-9.:\[\]_-]{1,255}(?:/[A-Za-z0-9._~/-]{0,1000})?) (\S{1,4096})")
+MOST_WITNESSES = 16
 
 
 class Settings(BaseModel):
@@ -76,6 +104,10 @@ class Settings(BaseModel):
     max_unanchored_entries: Annotated[int, Field(ge=1)] = 10_000
     max_unanchored_age: Seconds = 600.0
 
+    witnesses: Annotated[
+        tuple[str, ...], BeforeValidator(_comma_separated), Field(max_length=MOST_WITNESSES)
+    ] = ()
+
     @model_validator(mode="after")
     def _fit(self) -> Self:
         if self.quorum is not None and self.quorum > len(self.rpc_url):
@@ -86,7 +118,17 @@ class Settings(BaseModel):
             raise ValueError(
                 f"ws_url names {len(self.ws_url)} and rpc_url {len(self.rpc_url)}: they go in pairs"
             )
+        keys = [one.key.public_key for one in self.witness_addresses]
+        if len(set(keys)) != len(keys):
+            raise ValueError(
+                "witnesses names one key twice; a witness that agrees with itself is no second one"
+            )
         return self
+
+    @property
+    def witness_addresses(self) -> tuple[WitnessAddress, ...]:
+        """`witnesses`, taken apart."""
+        return tuple(map(WitnessAddress.parse, self.witnesses))
 
     @property
     def needed_endpoints(self) -> int:

@@ -29,7 +29,7 @@ async def read_json(request: Request) -> Any:
 async def read_bytes(request: Request, limit: int) -> bytes:
     """The body as it came. Raises GuardError AG609 wrong media type, AG607 more than `limit` bytes, AG608 cut off."""
     _check_media_type(request)
-    return await _read_bounded(request, limit)
+    return await read_bounded(request, limit)
 
 
 def parse_json(body: bytes) -> Any:
@@ -61,7 +61,8 @@ def _check_media_type(request: Request) -> None:
     )
 
 
-async def _read_bounded(request: Request, limit: int) -> bytes:
+async def read_bounded(request: Request, limit: int) -> bytes:
+    """The body, of whatever media type. Raises GuardError AG607 more than `limit` bytes, AG608 cut off."""
     if _announced_length(request) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []

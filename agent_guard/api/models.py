@@ -190,6 +190,14 @@ class GuardLag(BaseModel):
     seconds: float
 
 
+class Witnesses(BaseModel):
+    """How many witnesses have cosigned the newest anchored head, and what is wrong with the others."""
+
+    cosigned: int
+    total: int
+    trouble: dict[str, str]
+
+
 class GuardStatus(BaseModel):
     """Where one guard and its agents stand; at most half a second old."""
 
@@ -199,6 +207,7 @@ class GuardStatus(BaseModel):
     endpoints: Endpoints
     anchor_lag: GuardLag
     ballots: dict[Literal["accepted", "refused", "malformed"], int]
+    witnesses: Witnesses
 
 
 def block_of(block: Block | None) -> dict[str, Any] | None:

@@ -155,6 +155,7 @@ def _status(report: Report) -> dict[str, Any]:
         },
         "anchor_lag": {"entries": report.lag[0], "seconds": round(report.lag[1], 3)},
         "ballots": dict(report.ballots),
+        "witnesses": telemetry.summary(report.witnesses),
     }
 
 

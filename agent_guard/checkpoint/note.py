@@ -1,4 +1,4 @@
-"""C2SP signed notes with Ed25519 signatures (signature type 0x01).
+"""C2SP signed notes, signed with Ed25519 (type 0x01) and with what else a caller's verifiers know (`cosignature`).
 
 Guarantees of `open_note`, in this order:
   1. the note has the one form that the specification gives it, within our bounds;
@@ -9,12 +9,12 @@ Guarantees of `open_note`, in this order:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Self
+from typing import Protocol, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from agent_guard.checkpoint import vkey
 from agent_guard.checkpoint.body import Checkpoint, parse_body
 from agent_guard.checkpoint.form import NoteError, check_characters, check_name, from_base64, to_base64
 
@@ -23,7 +23,6 @@ MAX_NOTE = 1_000_000
 MAX_SIGNATURES = 100
 """C2SP asks for 16 or more."""
 
-_ED25519 = b"\x01"
 _DASH = "\u2014 "
 
 
@@ -51,6 +50,17 @@ class Note:
         return f"{self.text}\n" + "".join(f"{signature}\n" for signature in self.signatures)
 
 
+class NoteVerifier(Protocol):
+    """A public key under a name, of any type, that knows its own signatures (`Verifier`, `CosignatureVerifier`)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def key_id(self) -> bytes: ...
+    def verify(self, text: str, signature: Signature) -> None:
+        """Raises `NoteError` unless `signature` is this key's over `text`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verifier:
     """An Ed25519 public key (32 bytes) under a name. `str` gives its vkey, `parse` reads one."""
@@ -59,38 +69,32 @@ class Verifier:
     public_key: bytes
 
     def __post_init__(self) -> None:
-        check_name(self.name)
-        if len(self.public_key) != 32:
-            raise NoteError("an Ed25519 public key is 32 bytes")
+        vkey.check_key(self.name, self.public_key)
 
     @classmethod
-    def parse(cls, vkey: str) -> Self:
+    def parse(cls, text: str) -> Self:
         """The key of `name+hex(key id)+base64(0x01 || key)`; `NoteError` for other forms, types and false ids."""
-        parts = vkey.split("+", 2)
-        if len(parts) != 3:
-            raise NoteError("a verifier key has the form name+hash+key")
-        key = from_base64(parts[2], "the verifier key")
-        if key[:1] != _ED25519:
-            raise NoteError("the verifier key is not of the Ed25519 type")
-        verifier = cls(parts[0], key[1:])
-        if parts[1] != verifier.key_id.hex():
-            raise NoteError("the verifier key's hash is not that of its name and key")
-        return verifier
+        return cls(*vkey.read(text, vkey.NOTE))
 
     @property
     def key_id(self) -> bytes:
         """SHA-256(name || 0x0A || 0x01 || key), the first 4 bytes."""
-        return sha256(self.name.encode() + b"\n" + _ED25519 + self.public_key).digest()[:4]
+        return vkey.key_id(self.name, vkey.NOTE, self.public_key)
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{to_base64(_ED25519 + self.public_key)}"
+        return vkey.write(self.name, vkey.NOTE, self.public_key)
 
     def verify(self, text: str, signature: Signature) -> None:
         """Raises `NoteError` unless `signature` is this key's over `text`."""
-        try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature.value, text.encode())
-        except (InvalidSignature, ValueError) as error:
-            raise NoteError(f"the signature of {self.name} does not verify") from error
+        check_ed25519(self.name, self.public_key, signature.value, text.encode())
+
+
+def check_ed25519(name: str, public_key: bytes, signature: bytes, message: bytes) -> None:
+    """RFC 8032. Raises `NoteError`, which names the key, unless it is its signature over the message."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError) as error:
+        raise NoteError(f"the signature of {name} does not verify") from error
 
 
 class Signer:
@@ -119,15 +123,25 @@ def parse_note(note: str) -> Note:
         raise NoteError(f"a note has at most {MAX_NOTE} characters")
     check_characters(note)
     text, blank, tail = note.rpartition("\n\n")
-    *lines, end = tail.split("\n")
-    if not blank or end or not lines:
-        raise NoteError("a note is text, an empty line, and signature lines, each ended by a newline")
-    if len(lines) > MAX_SIGNATURES:
+    if not blank:
+        raise NoteError("a note is text, an empty line, and signature lines")
+    return Note(text + "\n", parse_signatures(tail))
+
+
+def parse_signatures(lines: str) -> tuple[Signature, ...]:
+    """Signature lines alone, each ended by a newline, none of them checked; `NoteError` for other text or too many."""
+    if len(lines) > MAX_NOTE:
+        raise NoteError(f"a note has at most {MAX_NOTE} characters")
+    check_characters(lines)
+    *found, end = lines.split("\n")
+    if end or not found:
+        raise NoteError("signatures are lines, each ended by a newline, and at least one")
+    if len(found) > MAX_SIGNATURES:
         raise NoteError(f"a note has at most {MAX_SIGNATURES} signatures")
-    return Note(text + "\n", tuple(_parse_signature(line) for line in lines))
+    return tuple(map(_parse_signature, found))
 
 
-def open_note(note: str, verifiers: Sequence[Verifier]) -> Note:
+def open_note(note: str, verifiers: Sequence[NoteVerifier]) -> Note:
     """The note with the signatures of `verifiers` alone, each verified and named once; else `NoteError`."""
     parsed = parse_note(note)
     known = {(verifier.name, verifier.key_id): verifier for verifier in verifiers}
@@ -142,7 +156,10 @@ def open_note(note: str, verifiers: Sequence[Verifier]) -> Note:
 
 
 def open_checkpoint(note: str, verifiers: Sequence[Verifier], origin: str) -> Checkpoint:
-    """The checkpoint of a signed note that `open_note` accepts and that is of this log; else `NoteError`."""
+    """The checkpoint of a signed note that `open_note` accepts and that is of this log; else `NoteError`.
+
+    Takes keys of the log alone: a witness's word about a log does not replace the log's own (`cosignatures` reads it).
+    """
     checkpoint = parse_body(open_note(note, verifiers).text)
     if checkpoint.origin != origin:
         raise NoteError(f"the checkpoint is of another log than {origin}")

@@ -29,6 +29,7 @@ from agent_guard.cli import (
     serve,
     status,
     vote,
+    witness,
 )
 from agent_guard.cli.options import Json
 from agent_guard.cli.output import Facts, Line, Output, Records
@@ -77,6 +78,7 @@ app.add_typer(council.app, name="council")
 app.add_typer(deployment.app, name="deployment")
 app.add_typer(key.app, name="key")
 app.add_typer(drill.app, name="drill")
+app.add_typer(witness.app, name="witness")
 app.command("devnet")(devnet.devnet)
 
 

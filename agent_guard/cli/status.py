@@ -113,6 +113,7 @@ def _here(
             "reason": heard.content["reason"] if heard else None,
             "sandbox": heard.content["mode"] if heard else None,
         },
+        "witnesses": _cosigned(heard.content) if heard else None,
         "death": _receipt(connection, state, death) if death else None,
     }
 
@@ -122,6 +123,14 @@ def _weighed(pulse: Mapping[str, Any]) -> dict[str, Any] | None:
     said = pulse.get("endpoints")
     keys = ("agree", "total", "dissent")
     return {key: said[key] for key in keys} if isinstance(said, dict) and said.keys() >= set(keys) else None
+
+
+def _cosigned(pulse: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Which witnesses have cosigned the newest anchored head, as the guard says; None if it does not."""
+    said = pulse.get("witnesses")
+    if not isinstance(said, dict) or not isinstance(said.get("trouble"), dict):
+        return None
+    return {key: said.get(key) for key in ("cosigned", "total", "trouble")}
 
 
 def _receipt(connection: "Connection", state: AgentState, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,6 +224,7 @@ def _facts(row: dict[str, Any]) -> Facts:
             ("log root", Hash(row["head"]["root"])),
             ("last anchor", Time(row["head"]["anchored_at"])),
             ("waiting", f"{lag['entries']} entries, {lag['seconds']:.0f} s" if lag else None),
+            *_witnesses(row["witnesses"]),
             ("guard", alive),
             *_deaths(death),
             ("paused until", Time(row["paused_until"])),
@@ -225,6 +235,16 @@ def _facts(row: dict[str, Any]) -> Facts:
             ("policy", row["policy"]),
         ]
     )
+
+
+def _witnesses(said: dict[str, Any] | None) -> list[tuple[str, Cell]]:
+    if said is None or not said["total"]:
+        return []
+    count = f"{said['cosigned']} of {said['total']} have cosigned the newest anchored head"
+    return [
+        ("witnesses", count if said["cosigned"] == said["total"] else Word(count, YELLOW)),
+        *((f"at {name}", Word(str(trouble), YELLOW)) for name, trouble in said["trouble"].items()),
+    ]
 
 
 def _deaths(death: dict[str, Any] | None) -> list[tuple[str, Cell]]:

@@ -3,8 +3,8 @@
 Trusts the store: this is the guard's own view of its own log. An auditor derives every leaf anew (`agent_guard.audit`).
 """
 
-from agent_guard.merkle import Frontier, range_subtrees
-from agent_guard.store import Reader
+from agent_guard.merkle import Frontier, consistency_proof, range_subtrees, verify_consistency
+from agent_guard.store import Reader, SavedCheckpoint
 from agent_guard.store.tiles import TileLog
 
 
@@ -39,9 +39,32 @@ def range_nodes(reader: Reader | TileLog, start: int, end: int) -> list[bytes]:
     Raises:
         GuardError: AG515 if leaves are missing.
     """
-    nodes = []
-    for level, index in range_subtrees(start, end):
-        subtree = Frontier()
-        subtree.extend(reader.leaves(index << level, (index + 1) << level))
-        nodes.append(subtree.root())
-    return nodes
+    return [_root_of(reader, level, index) for level, index in range_subtrees(start, end)]
+
+
+def consistency(reader: Reader, old: int, saved: SavedCheckpoint) -> tuple[bytes, ...]:
+    """The proof (RFC 9162 section 2.1.4) that an anchored head extends this log's first `old` entries; checked.
+
+    Left of `old` it needs nothing but the frontier there, so that it reads the leaves since then and no others.
+
+    Raises:
+        GuardError: AG515 if leaves are missing.
+        ProofError: the leaves do not lead to the head, or it has fewer than `old`.
+    """
+    if old == 0:
+        return ()
+    before = frontier_at(reader, old)
+    known = dict(zip(range_subtrees(0, old), before.nodes, strict=True))
+
+    def subtree(level: int, index: int) -> bytes:
+        return known.get((level, index)) or _root_of(reader, level, index)
+
+    proof = consistency_proof(old, saved.size, subtree)
+    verify_consistency(old, saved.size, before.root(), saved.root, proof)
+    return tuple(proof)
+
+
+def _root_of(reader: Reader | TileLog, level: int, index: int) -> bytes:
+    subtree = Frontier()
+    subtree.extend(reader.leaves(index << level, (index + 1) << level))
+    return subtree.root()

@@ -19,10 +19,16 @@ EVERY_SECONDS = 1.0
 
 
 class Pulse:
-    """Writes the pulse of one agent's guard."""
+    """Writes the pulse of one agent's guard. `witnesses` says, at once, where they stand (`telemetry.summary`)."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        witnesses: Callable[[], Mapping[str, object]] | None = None,
+    ) -> None:
         self.path = path
+        self._witnesses = witnesses
         self._clock = clock
         self._last = float("-inf")
 
@@ -42,6 +48,8 @@ class Pulse:
         }
         if standing.endpoints is not None:
             content["endpoints"] = asdict(standing.endpoints)
+        if self._witnesses is not None:
+            content["witnesses"] = self._witnesses()
         partial = self.path.with_suffix(".partial")
         try:
             partial.write_text(json.dumps(content))

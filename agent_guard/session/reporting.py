@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from agent_guard.session.ward import Ward
-from agent_guard.telemetry import AgentReport, Report
+from agent_guard.telemetry import AgentReport, Report, WitnessReport
 
 
 def gather(
@@ -12,13 +12,14 @@ def gather(
     dissents: Mapping[str, int],
     lag: tuple[int, float],
     ballots: Mapping[str, int],
+    witnesses: Sequence[WitnessReport],
     now: float,
 ) -> Report:
     """The report; may be asked by any thread.
 
     Args:
         endpoints: the public names of all.
-        dissents, lag, ballots: as in `Report`.
+        dissents, lag, ballots, witnesses: as in `Report`.
         now: unix seconds.
     """
     agents = [AgentReport(ward.standing(), ward.phase.value, ward.deaths) for ward in wards]
@@ -30,4 +31,4 @@ def gather(
         else:
             needed = agreement.needed
             said |= agreement.dissent
-    return Report(now, agents, said, needed, dissents, lag, ballots)
+    return Report(now, agents, said, needed, dissents, lag, ballots, witnesses)

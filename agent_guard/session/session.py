@@ -20,6 +20,7 @@ from agent_guard.entry import Kind as Entry
 from agent_guard.errors import GuardError, Kind
 from agent_guard.guard.watcher import Watcher
 from agent_guard.log.anchor import Anchor
+from agent_guard.log.cosigning import Cosigning
 from agent_guard.log.recorder import Recorder
 from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 TELL_SECONDS = 2.0
 TICK = 0.1
+SETTLE_SECONDS = 5.0
+"""So long the end of a run waits for witnesses to cosign its last head; who does not answer is not waited for."""
 DISSENT_SECONDS = 2.0
 """For so long endpoints must differ before it is recorded: a block more or less is no dissent."""
 
@@ -53,6 +56,7 @@ class Parts:
     server: Server
     finder: HaltFinder
     desk: BallotDesk
+    cosigning: Cosigning
     wards: Sequence[WardParts]
     endpoints: Sequence[str] = ()
     grace: float = 0.0
@@ -111,6 +115,7 @@ class Session:
             self._dissents,
             parts.anchor.lag(),
             parts.desk.counts(),
+            parts.cosigning.report(),
             time.time(),
         )
 
@@ -119,6 +124,7 @@ class Session:
             # Ended after all else, for it may wait for the chain; opened before any agent starts.
             stack.callback(self._parts.desk.stop)
             self._parts.desk.start(self._journal, self._tell)
+            self._parts.cosigning.start(lambda error: self._tell({"event": "trouble", **error.as_dict()}))
             for ward in self._wards:
                 stack.callback(ward.close)
             self._start_all()
@@ -224,6 +230,7 @@ class Session:
         try:
             if not self._leave_asked.is_set():
                 self._parts.anchor.flush(FLUSH_SECONDS)
+                self._parts.cosigning.settle(SETTLE_SECONDS)
         except GuardError as error:
             self._tell({"event": "trouble", **error.as_dict()})
         except KeyboardInterrupt:

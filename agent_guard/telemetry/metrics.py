@@ -1,6 +1,7 @@
 """A guard's report as Prometheus metrics, in the text format 0.0.4.
 
-Guarantees: labels hold agents' names and endpoints' public names and nothing else that anybody wrote, escaped; there is
+Guarantees: labels hold the names of agents and witnesses and endpoints' public names, nothing else that anybody
+wrote, escaped; there is
 no state between two renderings, and none that a process shares (`prometheus_client.REGISTRY` is not used).
 """
 
@@ -32,6 +33,7 @@ class _Collector(Collector):
         yield from self._agents()
         yield from self._chain()
         yield from self._log()
+        yield from self._witnesses()
         ballots = CounterMetricFamily(
             "agent_guard_ballots", "Ballots handed to this guard itself.", labels=["result"]
         )
@@ -80,6 +82,23 @@ class _Collector(Collector):
         entries, seconds = self._report.lag
         yield _gauge("agent_guard_anchor_lag_entries", "Entries of the log that no anchor covers.", entries)
         yield _gauge("agent_guard_anchor_lag_seconds", "Age of the oldest of them.", seconds)
+
+    def _witnesses(self) -> Iterator[Metric]:
+        cosigned = GaugeMetricFamily(
+            "agent_guard_witness_cosigned",
+            "1 if the witness has cosigned the newest anchored head.",
+            labels=["witness"],
+        )
+        contradicts = GaugeMetricFamily(
+            "agent_guard_witness_contradicts",
+            "1 if the witness holds another log than this one: rolled back, forked, or the witness lies.",
+            labels=["witness"],
+        )
+        for one in self._report.witnesses:
+            cosigned.add_metric([one.name], one.cosigned)
+            contradicts.add_metric([one.name], one.contradicts)
+        yield cosigned
+        yield contradicts
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

@@ -16,6 +16,19 @@ class AgentReport:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessReport:
+    """One witness: whether it has cosigned the newest anchored head, and what is wrong if it has not.
+
+    `contradicts`: it holds another log than ours under our key.
+    """
+
+    name: str
+    cosigned: bool
+    trouble: str | None = None
+    contradicts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One guard.
 
@@ -27,6 +40,7 @@ class Report:
         dissents: how often each endpoint began to differ, and did so for long enough to be recorded.
         lag: entries that no anchor covers, and the age of the oldest in seconds.
         ballots: how many that were handed to the guard were `accepted`, `refused`, or `malformed`: no ballots at all.
+        witnesses: those that the settings name.
     """
 
     at: float
@@ -36,6 +50,7 @@ class Report:
     dissents: Mapping[str, int]
     lag: tuple[int, float]
     ballots: Mapping[str, int]
+    witnesses: Sequence[WitnessReport] = ()
 
     @property
     def block(self) -> Block | None:
@@ -47,3 +62,12 @@ class Report:
     def dissent(self) -> dict[str, str]:
         """The endpoints that differ, and what they say."""
         return {name: said for name, said in self.endpoints.items() if said is not None}
+
+
+def summary(witnesses: Sequence[WitnessReport]) -> dict[str, object]:
+    """How many witnesses have cosigned the newest anchored head, of how many, and what is wrong with the others."""
+    return {
+        "cosigned": sum(one.cosigned for one in witnesses),
+        "total": len(witnesses),
+        "trouble": {one.name: one.trouble for one in witnesses if one.trouble is not None},
+    }

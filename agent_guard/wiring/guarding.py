@@ -28,6 +28,7 @@ from agent_guard.gate import Limits as GateLimits
 from agent_guard.guard.latches import Latches
 from agent_guard.guard.watcher import Watcher
 from agent_guard.log.anchor import Anchor
+from agent_guard.log.cosigning import Cosigning
 from agent_guard.log.recorder import Recorder
 from agent_guard.sandbox.cgroup import Cgroup, remove_stale
 from agent_guard.sandbox.deadman import Deadman
@@ -45,6 +46,7 @@ from agent_guard.session.session import Parts, Session
 from agent_guard.session.ward import WardParts, may_not_run
 from agent_guard.settings import Settings
 from agent_guard.store import Reader, Store
+from agent_guard.telemetry import summary
 from agent_guard.types import Decision, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
@@ -123,12 +125,16 @@ def guarded(
         stack.callback(recorder.close)
         anchor.check()
         anchor.start()
+        cosigning = Cosigning(store, settings.witness_addresses)
+        stack.callback(cosigning.close)
         server = Server()
         stack.callback(server.stop)
         server.start()
         app = create_app()
         reader = stack.enter_context(store.reader())
-        guard = _Guard(connection, operator, watcher, recorder, anchor, reader, server, choice, deadman, vkey)
+        guard = _Guard(
+            connection, operator, watcher, recorder, anchor, cosigning, reader, server, choice, deadman, vkey
+        )
         wards = [_ward(guard, app, command, places[command.agent]) for command in commands]
         voting = connection.voting()
         desk = BallotDesk(
@@ -146,6 +152,7 @@ def guarded(
                 server=server,
                 finder=HaltFinder(connection.contract, connection.deployment.deploy_block),
                 desk=desk,
+                cosigning=cosigning,
                 wards=wards,
                 endpoints=[member.endpoint.name for member in connection.members],
                 grace=settings.grace,
@@ -165,6 +172,7 @@ class _Guard:
     watcher: Watcher
     recorder: Recorder
     anchor: Anchor
+    cosigning: Cosigning
     reader: Reader
     server: Server
     choice: Choice
@@ -183,7 +191,7 @@ def _ward(guard: _Guard, app: FastAPI, command: Command, places: Places) -> Ward
     return WardParts(
         agent=name,
         agent_id=identity,
-        pulse=Pulse(places.pulse),
+        pulse=Pulse(places.pulse, witnesses=lambda: summary(guard.cosigning.report())),
         start_container=lambda out, err: launch(spec, guard.choice, out, err, guard.deadman),
         sign_death=partial(sign_death, guard.connection, guard.operator),
         keep_death=partial(keep_death, places.death),

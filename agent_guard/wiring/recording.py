@@ -1,11 +1,8 @@
 """Builds what a guard's log needs of its operator: the anchoring, its checkpoints, and the signatures of deaths."""
 
-import os
 from base64 import b64encode
 from collections.abc import Mapping
-from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
@@ -13,7 +10,7 @@ from agent_guard import typed_data
 from agent_guard.chain.anchoring import HeadWriter
 from agent_guard.chain.sender import Sender
 from agent_guard.checkpoint import Checkpoint, Signer, log_origin, sign_note
-from agent_guard.errors import GuardError
+from agent_guard.keys.ed25519 import load_or_make
 from agent_guard.log.anchor import Anchor, AnchorPolicy, HeadSigner
 from agent_guard.session.places import Places
 from agent_guard.store import Store
@@ -32,7 +29,7 @@ def anchoring(
     settings, chain_id = connection.settings, connection.deployment.chain_id
     council = connection.contract.address
     origin = log_origin(chain_id, council, operator.address)
-    signer = Signer(origin, _checkpoint_key(places.checkpoint_key))
+    signer = Signer(origin, load_or_make(places.checkpoint_key, "The checkpoint key"))
 
     def note(size: int, root: bytes) -> str:
         return sign_note(str(Checkpoint(origin, size, root)), [signer])
@@ -48,22 +45,6 @@ def anchoring(
         AnchorPolicy(settings.anchor_entries, settings.anchor_age),
     )
     return anchor, str(signer.verifier)
-
-
-def _checkpoint_key(path: Path) -> Ed25519PrivateKey:
-    """The key that signs checkpoints, made at first use (mode 0600)."""
-    if not path.exists():
-        key = Ed25519PrivateKey.generate().private_bytes_raw()
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(key.hex() + "\n")
-    try:
-        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise GuardError(
-            "AG302",
-            f"The checkpoint key {path} can't be read ({type(error).__name__}). Nothing was started.",
-            "Restore the file, or move it away to have a new one made.",
-        ) from error
 
 
 def sign_death(

@@ -2,7 +2,7 @@
 
 faces        cli  api  sdk  demo  drill  resistance   what people, agents and evaluations touch
 composition  wiring  session             builds the parts of a command or a run and hands them on
-services     guard  gate  audit  report  voting  log  mirror
+services     guard  gate  audit  report  voting  log  mirror  witness
 adapters     chain  store  keys  sandbox  devnet  telemetry   what it talks to; they never import each other
 core         errors types canonical entry merkle checkpoint tlog typed_data settings text wilson     pure; no I/O
 """
@@ -27,7 +27,7 @@ CORE = {
     "errors", "types", "canonical", "entry", "merkle", "checkpoint", "tlog", "typed_data", "settings", "text", "wilson"
 }  # fmt: skip
 ADAPTERS = {"chain", "store", "keys", "sandbox", "devnet", "telemetry"}
-SERVICES = {"guard", "gate", "audit", "report", "voting", "log", "mirror"}
+SERVICES = {"guard", "gate", "audit", "report", "voting", "log", "mirror", "witness"}
 COMPOSITION = {"wiring", "session"}
 FACES = {"cli", "api", "sdk", "demo", "drill", "resistance"}
 LEVEL = {

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_guard.checkpoint import CosignatureVerifier
 from agent_guard.errors import GuardError
 from agent_guard.settings import DEVNET_RPC, Settings, parse
 
@@ -124,6 +125,61 @@ def test_signers_have_no_port_unless_one_is_set() -> None:
 )
 def test_what_is_no_host_and_port_opens_no_door(text: str) -> None:
     assert "signers_listen" in problems(signers_listen=text)
+
+
+VKEY = "remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2"
+OTHER = "witness1.smartit.nu/witness1+a48c820f+BPSFWg9G6KPiO7QPryYO5Xq4oYJJ+kAvLKLSimDhoxMO"
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("https://witness.example", "https://witness.example"),
+        ("http://127.0.0.1:8720/", "http://127.0.0.1:8720"),
+        ("http://[::1]:8720/a/b-c~d_e/", "http://[::1]:8720/a/b-c~d_e"),
+    ],
+)
+def test_a_witness_is_a_url_and_a_key(url: str, asked: str) -> None:
+    (found,) = parse(f'witnesses = ["{url} {VKEY}"]', {}, {}).witness_addresses
+    assert (found.url, str(found.key)) == (asked, VKEY)
+
+
+def test_several_witnesses_are_separated_by_commas_in_the_environment() -> None:
+    found = parse("", {"AGENT_GUARD_WITNESSES": f"http://a {VKEY}, http://b {OTHER}"}, {}).witness_addresses
+    assert [(one.url, str(one.key)) for one in found] == [("http://a", VKEY), ("http://b", OTHER)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://a",
+        VKEY,
+        f"a {VKEY}",
+        f"ftp://a {VKEY}",
+        f"http:// {VKEY}",
+        f"http://user:pass@a {VKEY}",
+        f"http://a?x=1 {VKEY}",
+        f"http://a#x {VKEY}",
+        f"http://a  {VKEY}",
+        f"http://a {VKEY} ",
+        f"http://a {VKEY[:-1]}",
+        "http://a PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+        f"http://{'a' * 3_000} {VKEY}",
+    ],
+)
+def test_what_is_no_url_and_witness_key_is_refused(text: str) -> None:
+    assert "witness" in problems(witnesses=(text,))
+
+
+def test_one_key_is_one_witness_under_whatever_name_or_url() -> None:
+    renamed = CosignatureVerifier("another", CosignatureVerifier.parse(VKEY).public_key)
+    assert "one key twice" in problems(witnesses=(f"http://a {VKEY}", f"http://b {renamed}"))
+
+
+def test_witnesses_are_sixteen_at_the_most() -> None:
+    many = tuple(f"http://a {CosignatureVerifier('w', bytes([n] * 32))}" for n in range(17))
+    assert len(parse("", {}, {"witnesses": many[:16]}).witness_addresses) == 16
+    assert "witnesses" in problems(witnesses=many)
 
 
 @pytest.mark.parametrize("network", ["", ".", "..", "a/b", "A", "a\n", "-x", "x" * 65])

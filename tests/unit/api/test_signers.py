@@ -14,7 +14,7 @@ from eth_account import Account
 from agent_guard.api import signers, signers_app
 from agent_guard.guard.watcher import Watcher
 from agent_guard.session.desk import BallotDesk
-from agent_guard.telemetry import AgentReport, Report
+from agent_guard.telemetry import AgentReport, Report, WitnessReport
 from agent_guard.typed_data import SignedBallot, agent_id, ballot_typed_data
 from agent_guard.types import Action, Ballot, Block, Decision, Standing, Verdict
 
@@ -71,6 +71,10 @@ class Door:
             dissents={},
             lag=(3, 0.25),
             ballots=self.desk.counts(),
+            witnesses=[
+                WitnessReport("w/1", cosigned=True),
+                WitnessReport("w/2", cosigned=False, trouble="it can't be reached"),
+            ],
         )
 
     def send(self, method: str, path: str, **details: Any) -> httpx.Response:
@@ -215,6 +219,7 @@ def test_status_tells_agents_endpoints_lag_and_ballots(make: Make) -> None:
         "endpoints": {"agree": 1, "needed": 1, "total": 2, "dissent": {"http://b": "says HALTED"}},
         "anchor_lag": {"entries": 3, "seconds": 0.25},
         "ballots": {"accepted": 1, "refused": 0, "malformed": 1},
+        "witnesses": {"cosigned": 1, "total": 2, "trouble": {"w/2": "it can't be reached"}},
     }
 
 

@@ -36,6 +36,14 @@ def test_a_beat_is_heard_with_what_it_says(path: Path) -> None:
     }  # fmt: skip
 
 
+def test_it_says_where_witnesses_stand_at_each_beat(path: Path) -> None:
+    counts = [0]
+    pulse = Pulse(path, witnesses=lambda: {"cosigned": counts[0]})
+    counts[0] = 2
+    pulse.beat(STANDING, LAG, "pidns")
+    assert json.loads(path.read_text())["witnesses"] == {"cosigned": 2}
+
+
 def test_it_beats_at_most_once_a_second(path: Path) -> None:
     now = [100.0]
     pulse = Pulse(path, lambda: now[0])

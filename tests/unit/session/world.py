@@ -229,6 +229,9 @@ class World:
             server=cast(Any, SimpleNamespace(stop=lambda: deed("stop the api"))),
             finder=cast(Any, self),
             desk=cast(Any, SimpleNamespace(start=lambda *given: None, stop=lambda: None, counts=lambda: {})),
+            cosigning=cast(
+                Any, SimpleNamespace(start=lambda tell: None, settle=lambda seconds: None, report=lambda: [])
+            ),
             wards=wards,
             endpoints=self.view.endpoints,
             grace=self.grace,

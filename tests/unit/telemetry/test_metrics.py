@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent_guard.telemetry import AgentReport, Report, render
+from agent_guard.telemetry import AgentReport, Report, WitnessReport, render, summary
 from agent_guard.types import Block, Decision, Standing, Verdict
 
 pytestmark = pytest.mark.unit
@@ -18,7 +18,18 @@ def agent(
     return AgentReport(Standing(name, Verdict(decision, "because"), block, None), "living", deaths)
 
 
-def report(*agents: AgentReport, endpoints: dict[str, str | None] | None = None) -> Report:
+WITNESSES = (
+    WitnessReport("w/1", cosigned=True),
+    WitnessReport("w/2", cosigned=False, trouble="it can't be reached"),
+    WitnessReport("w/3", cosigned=False, trouble="another log", contradicts=True),
+)
+
+
+def report(
+    *agents: AgentReport,
+    endpoints: dict[str, str | None] | None = None,
+    witnesses: tuple[WitnessReport, ...] = WITNESSES,
+) -> Report:
     return Report(
         at=1_012.5,
         agents=agents or (agent("scout"),),
@@ -27,6 +38,7 @@ def report(*agents: AgentReport, endpoints: dict[str, str | None] | None = None)
         dissents={"http://b": 3},
         lag=(7, 1.5),
         ballots={"accepted": 2, "refused": 1, "malformed": 0},
+        witnesses=witnesses,
     )
 
 
@@ -65,6 +77,22 @@ def test_endpoints_block_log_and_ballots_are_told() -> None:
         found["agent_guard_ballots_total", frozenset({result})]
         for result in ("accepted", "refused", "malformed")
     ] == [2, 1, 0]
+
+
+def test_each_witness_is_told_with_whether_it_cosigned_and_whether_it_contradicts() -> None:
+    found = samples(report())
+    for name, cosigned, contradicts in (("w/1", 1, 0), ("w/2", 0, 0), ("w/3", 0, 1)):
+        assert found["agent_guard_witness_cosigned", frozenset({name})] == cosigned
+        assert found["agent_guard_witness_contradicts", frozenset({name})] == contradicts
+    assert not any("witness" in name for name, _ in samples(report(witnesses=())))
+
+
+def test_witnesses_are_counted_and_their_troubles_named() -> None:
+    assert summary(WITNESSES) == {
+        "cosigned": 1,
+        "total": 3,
+        "trouble": {"w/2": "it can't be reached", "w/3": "another log"},
+    }
 
 
 def test_a_guard_that_read_no_block_tells_of_none() -> None:

@@ -1,0 +1,60 @@
+"""Verifier keys as one line of text, `name+hex(key id)+base64(type || key)` (C2SP `signed-note`, "Verifier keys").
+
+The type is one byte that says what a signature of the key means; it is part of the id, so that one key pair under two
+types is two keys.
+"""
+
+from hashlib import sha256
+
+from agent_guard.checkpoint.form import NoteError, check_name, from_base64, to_base64
+
+NOTE = b"\x01"
+"""Ed25519 over the note's text."""
+COSIGNATURE = b"\x04"
+"""Ed25519 over a time and a checkpoint (C2SP `tlog-cosignature`)."""
+MAX_VKEY = 4_096
+"""Characters, whatever the name."""
+
+KEY_LENGTH = 32
+
+
+def check_key(name: str, public_key: bytes) -> None:
+    """Refuses, with `NoteError`, what is no name or no Ed25519 public key."""
+    check_name(name)
+    if len(public_key) != KEY_LENGTH:
+        raise NoteError("an Ed25519 public key is 32 bytes")
+
+
+def key_id(name: str, kind: bytes, public_key: bytes) -> bytes:
+    """SHA-256(name || 0x0A || type || key), the first 4 bytes."""
+    return sha256(name.encode() + b"\n" + kind + public_key).digest()[:4]
+
+
+def write(name: str, kind: bytes, public_key: bytes) -> str:
+    """The vkey. `read` reads it back."""
+    return f"{name}+{key_id(name, kind, public_key).hex()}+{to_base64(kind + public_key)}"
+
+
+def kind_of(vkey: str) -> bytes:
+    """The type's byte, nothing else checked; `NoteError` if there is none."""
+    return _parts(vkey)[2][:1]
+
+
+def read(vkey: str, kind: bytes) -> tuple[str, bytes]:
+    """Name and public key of a vkey of this type; `NoteError` for other forms and types, and for false ids."""
+    name, identity, key = _parts(vkey)
+    if key[:1] != kind:
+        raise NoteError(f"the verifier key is not of the type {kind.hex()}")
+    check_key(name, key[1:])
+    if identity != key_id(name, kind, key[1:]).hex():
+        raise NoteError("the verifier key's hash is not that of its name and key")
+    return name, key[1:]
+
+
+def _parts(vkey: str) -> tuple[str, str, bytes]:
+    if len(vkey) > MAX_VKEY:
+        raise NoteError(f"a verifier key has at most {MAX_VKEY} characters")
+    parts = vkey.split("+", 2)
+    if len(parts) != 3:
+        raise NoteError("a verifier key has the form name+hash+key")
+    return parts[0], parts[1], from_base64(parts[2], "the verifier key")
