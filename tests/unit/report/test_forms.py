@@ -153,6 +153,14 @@ def test_pause_resume_veto_and_retirement_are_told(scene: Any) -> None:
         assert fact in told
 
 
+def test_events_that_are_left_out_are_said_to_be(scene: Any) -> None:
+    for _ in range(200):
+        scene.happens(Event.PAUSED, until=0)
+        scene.now += 1
+    for form in (html, markdown):
+        assert "51 events in between are left out." in form(scene.report())
+
+
 def test_votes_that_could_not_be_read_are_said_to_be_unknown(halted: Any) -> None:
     report = halted.report()
     assert report.chain is not None
