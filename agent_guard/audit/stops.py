@@ -115,7 +115,14 @@ def _of(history: Sequence[Happening], agent: bytes, whose: str) -> list[Stop]:
 
 def _stop(opened: Happening, end: int, whose: str) -> Stop:
     how = {Event.HALTED: "halted", Event.RETIRED: "retired"}.get(opened.event, "not yet resumed")
-    return Stop(opened.block.number, end, f"{whose} was {how} in block {opened.block.number}")
+    return Stop(
+        opened.block.number, end, f"{whose} was {how} in block {opened.block.number}{by_fork(opened)}"
+    )
+
+
+def by_fork(happening: Happening) -> str:
+    """What is to be added where a halt is told that nobody voted for; nothing for any other."""
+    return " by a fork proof (its operator signed two histories; no vote)" if happening.by_fork else ""
 
 
 def _first(history: Sequence[Happening], agent: bytes, event: Event, after: int) -> int:
