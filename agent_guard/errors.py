@@ -308,6 +308,19 @@ CATALOGUE: dict[str, Explanation] = {
         "A halt can't be kept",
         "The guard saw a halt and killed the agent, but could not write it down. Only this process knows of it.",
     ),
+    "AG430": Explanation(
+        Kind.FAILURE,
+        "No log verifier is recorded",
+        "deployments/<network>/LogVerifier.json is missing: the council was deployed before there were log verifiers,"
+        " or by hand. Anyone may deploy one, at any time: it has no state and no owner, and serves every council of"
+        " its chain.",
+    ),
+    "AG431": Explanation(
+        Kind.TAMPERED,
+        "The contract refuses the proof",
+        "The log verifier on chain recomputed the root from the entry and its proof, and it is not the root that the"
+        " council holds: the entry or the proof is not what the operator anchored.",
+    ),
     "AG450": Explanation(
         Kind.FAILURE,
         "An agent outlived this guard in a drill",
