@@ -321,6 +321,25 @@ CATALOGUE: dict[str, Explanation] = {
         "The log verifier on chain recomputed the root from the entry and its proof, and it is not the root that the"
         " council holds: the entry or the proof is not what the operator anchored.",
     ),
+    "AG432": Explanation(
+        Kind.USAGE,
+        "That file holds no signed head",
+        "A signed head is a JSON object of chain_id, council, operator, size, root and signature, as the SDK's receipts"
+        " give it. Nothing was checked or sent.",
+    ),
+    "AG433": Explanation(
+        Kind.FAILURE,
+        "No fork is proven",
+        "The heads fit into one log, or are not signed by the agent's present operator for this council. Nothing was"
+        " sent: an agent is halted without a vote only on its operator's own contradiction.",
+    ),
+    "AG434": Explanation(
+        Kind.INDETERMINATE,
+        "The log does not open the newer head",
+        "Heads of different sizes contradict each other only if the newer one's tree is shown to begin otherwise than"
+        " the older one says. That needs a log that has the newer head; this one has another. It may be a fork all"
+        " the same.",
+    ),
     "AG450": Explanation(
         Kind.FAILURE,
         "An agent outlived this guard in a drill",
