@@ -340,6 +340,18 @@ CATALOGUE: dict[str, Explanation] = {
         " the older one says. That needs a log that has the newer head; this one has another. It may be a fork all"
         " the same.",
     ),
+    "AG435": Explanation(
+        Kind.TAMPERED,
+        "The receipt does not hold",
+        "What the guard gave as a receipt is not the operator's signed head over the action's own entry. A guard that"
+        " keeps its log honestly gives none that fails.",
+    ),
+    "AG436": Explanation(
+        Kind.INDETERMINATE,
+        "No receipt yet",
+        "The guard has not signed a head that covers the action, or nobody said who its operator is, so that no receipt"
+        " could be checked.",
+    ),
     "AG450": Explanation(
         Kind.FAILURE,
         "An agent outlived this guard in a drill",

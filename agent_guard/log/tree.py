@@ -39,9 +39,11 @@ def range_nodes(reader: Reader | TileLog, start: int, end: int) -> list[bytes]:
     Raises:
         GuardError: AG515 if leaves are missing.
     """
-    nodes = []
-    for level, index in range_subtrees(start, end):
-        subtree = Frontier()
-        subtree.extend(reader.leaves(index << level, (index + 1) << level))
-        nodes.append(subtree.root())
-    return nodes
+    return [subtree(reader, level, index) for level, index in range_subtrees(start, end)]
+
+
+def subtree(reader: Reader, level: int, index: int) -> bytes:
+    """The root over the 2^level leaves from index * 2^level on. Raises AG515 if leaves are missing."""
+    tree = Frontier()
+    tree.extend(reader.leaves(index << level, (index + 1) << level))
+    return tree.root()

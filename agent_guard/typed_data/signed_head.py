@@ -12,7 +12,6 @@ from typing import Any, Self
 
 from agent_guard import canonical
 from agent_guard.typed_data.messages import MalformedBallot, checksum_address, head_digest
-from agent_guard.typed_data.recover import recover_signer
 
 MAX_SIGNATURE = 8_192
 MAX_FILE = 32_768
@@ -49,6 +48,8 @@ class SignedHead:
 
     def signer(self) -> str | None:
         """Whose ECDSA signature it is (checksummed), None if nobody's: a contract's only the chain can judge."""
+        from agent_guard.typed_data.recover import recover_signer  # the curve is slow to import, and few ask
+
         return recover_signer(self.digest(), self.signature)
 
     def fields(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from agent_guard.api import (
     signers_app,
 )
 from agent_guard.errors import GuardError
-from agent_guard.gate import Gate, History
+from agent_guard.gate import Gate, History, Receipts
 from agent_guard.gate import Limits as GateLimits
 from agent_guard.guard.latches import Latches
 from agent_guard.guard.watcher import Watcher
@@ -48,7 +48,7 @@ from agent_guard.store import Reader, Store
 from agent_guard.types import Decision, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
-from agent_guard.wiring.recording import anchoring, log_identity, sign_death
+from agent_guard.wiring.recording import anchoring, log_identity, sign_death, sign_heads
 from agent_guard.wiring.watching import council_name, watching
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,10 @@ def guarded(
         server.start()
         app = create_app()
         reader = stack.enter_context(store.reader())
-        guard = _Guard(connection, operator, watcher, recorder, anchor, reader, server, choice, deadman, vkey)
+        receipts = Receipts(log_identity(connection, operator.address), sign_heads(connection, operator))
+        guard = _Guard(
+            connection, operator, watcher, recorder, anchor, reader, receipts, server, choice, deadman, vkey
+        )
         wards = [_ward(guard, app, command, places[command.agent]) for command in commands]
         voting = connection.voting()
         desk = BallotDesk(
@@ -166,6 +169,7 @@ class _Guard:
     recorder: Recorder
     anchor: Anchor
     reader: Reader
+    receipts: Receipts
     server: Server
     choice: Choice
     deadman: Deadman
@@ -177,9 +181,10 @@ def _ward(guard: _Guard, app: FastAPI, command: Command, places: Places) -> Ward
     name, settings, identity = command.agent, guard.connection.settings, typed_data.agent_id(command.agent)
     standing = _standing(guard.watcher, name, guard.recorder, guard.anchor)
     limits = GateLimits(settings.max_unanchored_entries, settings.max_unanchored_age)
-    gate = Gate(name, standing, guard.recorder, guard.anchor.lag, History(name, guard.reader), limits)
+    history = History(name, guard.reader, guard.receipts)
+    gate = Gate(name, standing, guard.recorder, guard.anchor.lag, history, limits)
     guard.server.open(door(app, gate), bind_socket(places.socket), gate.note_refusal)
-    spec = _spec(settings, command, identity, places)
+    spec = _spec(settings, command, identity, places, guard.operator.address)
     return WardParts(
         agent=name,
         agent_id=identity,
@@ -264,7 +269,9 @@ def _standing(watcher: Watcher, agent: str, recorder: Recorder, anchor: Anchor) 
     return standing
 
 
-def _spec(settings: Settings, command: Command, identity: bytes, places: Places) -> ContainerSpec:
+def _spec(
+    settings: Settings, command: Command, identity: bytes, places: Places, operator: str
+) -> ContainerSpec:
     named = (settings.operator_keystore, settings.operator_password_file)
     private = [settings.home, settings.keystores, *command.secrets, *named]
     # Whoever writes these decides which council the next guard listens to, and whether it contains.
@@ -273,7 +280,7 @@ def _spec(settings: Settings, command: Command, identity: bytes, places: Places)
         argv=command.argv,
         work_dir=places.work.resolve(),
         socket_dir=places.socket.parent.resolve(),
-        env=command.env,
+        env={**command.env, "AGENT_GUARD_OPERATOR": operator},
         net=command.net or settings.net,
         rw=tuple(path.resolve() for path in command.rw),
         ro=tuple(path.resolve() for path in command.ro),

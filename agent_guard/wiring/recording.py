@@ -2,7 +2,7 @@
 
 import os
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -37,17 +37,24 @@ def anchoring(
     def note(size: int, root: bytes) -> str:
         return sign_note(str(Checkpoint(origin, size, root)), [signer])
 
-    def head(size: int, root: bytes) -> bytes:
-        message = typed_data.head_typed_data(size, root, chain_id, council)
-        return bytes(Account.sign_typed_data(operator.key, full_message=message).signature)
-
     anchor = Anchor(
         store,
         HeadWriter(connection.contract, sender),
-        HeadSigner(note, head),
+        HeadSigner(note, sign_heads(connection, operator)),
         AnchorPolicy(settings.anchor_entries, settings.anchor_age),
     )
     return anchor, str(signer.verifier)
+
+
+def sign_heads(connection: Connection, operator: LocalAccount) -> Callable[[int, bytes], bytes]:
+    """Signs heads of the operator's log, given as size and root: EIP-712, 65 bytes."""
+    chain_id, council = connection.deployment.chain_id, connection.contract.address
+
+    def sign(size: int, root: bytes) -> bytes:
+        message = typed_data.head_typed_data(size, root, chain_id, council)
+        return bytes(Account.sign_typed_data(operator.key, full_message=message).signature)
+
+    return sign
 
 
 def _checkpoint_key(path: Path) -> Ed25519PrivateKey:
