@@ -71,6 +71,12 @@ def test_oversized_nested_doubled_or_foreign_text_is_malformed(text: str) -> Non
         SignedHead.decode(text)
 
 
+def test_head_in_an_oversized_file_is_malformed_however_true() -> None:
+    assert SignedHead.decode(signed().encode() + " " * 1_000) == signed()
+    with pytest.raises(MalformedBallot, match="longer"):
+        SignedHead.decode(signed().encode() + " " * 32_768)
+
+
 def test_missing_field_is_malformed() -> None:
     for key in signed().fields():
         with pytest.raises(MalformedBallot):

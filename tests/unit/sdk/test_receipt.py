@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -21,9 +22,9 @@ ENTRIES = [f'{{"n":{n}}}'.encode() for n in range(6)]
 SEQ = 3
 
 
-def shown(signer: Any = OPERATOR) -> dict[str, Any]:
+def shown(signer: Any = OPERATOR, entries: Sequence[bytes] = ENTRIES) -> dict[str, Any]:
     """What an honest guard answers of action 3, in a log of six."""
-    leaves = subtree_of([leaf_hash(entry) for entry in ENTRIES])
+    leaves = subtree_of([leaf_hash(entry) for entry in entries])
     root = tree_root(6, leaves)
     message = head_typed_data(6, root, 31337, COUNCIL)
     signature = "0x" + bytes(Account.sign_typed_data(signer.key, full_message=message).signature).hex()
@@ -36,7 +37,7 @@ def shown(signer: Any = OPERATOR) -> dict[str, Any]:
         "signature": signature,
         "inclusion": ["0x" + node.hex() for node in inclusion_proof(SEQ, 6, leaves)],
     }
-    return {"seq": SEQ, "entry": ENTRIES[SEQ].decode(), "proof": None, "receipt": receipt}
+    return {"seq": SEQ, "entry": entries[SEQ].decode(), "proof": None, "receipt": receipt}
 
 
 class Door(httpx.MockTransport):
@@ -169,4 +170,11 @@ def test_receipt_of_a_strangers_key_does_not_hold(door: Door) -> None:
 def test_receipt_of_another_entry_of_the_log_does_not_hold(door: Door) -> None:
     door.shows = [shown() | {"entry": ENTRIES[2].decode()}]
     with pytest.raises(GuardError, match="AG435"):
+        acted(door).receipt(OPERATOR.address)
+
+
+def test_true_receipt_of_what_the_guard_put_in_the_entrys_place_does_not_hold(door: Door) -> None:
+    """It is in the signed tree, at the action's own place; but the guard had named another leaf when it said yes."""
+    door.shows = [shown(entries=[*ENTRIES[:SEQ], b'{"n":"another"}', *ENTRIES[SEQ + 1 :]])]
+    with pytest.raises(GuardError, match="not the one that the guard named"):
         acted(door).receipt(OPERATOR.address)
