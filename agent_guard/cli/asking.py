@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from agent_guard.wiring import Connection
 
 
-def asked_on_chain(
-    connection: "Connection", operator: str, proof: "Proof", size: int, block: "Block"
-) -> str:
+def asked_on_chain(connection: "Connection", operator: str, proof: "Proof", size: int, block: "Block") -> str:
     """Has the log verifier check the entry's bytes against the chain's head; the contract's address.
 
     Args:
@@ -27,8 +25,8 @@ def asked_on_chain(
     if held.size != size:
         raise GuardError(
             "AG541",
-            f"The proof leads to the head of {held.size} entries, and the chain holds that of {size} by now. Nothing was"
-            " verified on chain.",
+            f"The proof leads to the head of {held.size} entries, and the chain holds that of {size} by now. Nothing"
+            " was verified on chain.",
             "Prove it from the guard's own log, or from a newer copy.",
         )
     verifier = wiring.log_verifier(connection)

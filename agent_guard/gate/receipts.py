@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent_guard.errors import GuardError
-from agent_guard.log.tree import frontier_at, subtree
+from agent_guard.log.tree import frontier_at
 from agent_guard.merkle import Frontier, ProofError, inclusion_proof, verify_inclusion
 from agent_guard.store import Reader, Row
 from agent_guard.typed_data import SignedHead
@@ -63,7 +63,7 @@ class Receipts:
         head = self._covering(reader, row.index)
         if head is None:
             return None
-        hashes = tuple(inclusion_proof(row.index, head.size, lambda *at: subtree(reader, *at)))
+        hashes = tuple(inclusion_proof(row.index, head.size, reader.subtree))
         try:
             verify_inclusion(row.leaf, row.index, head.size, hashes, head.root)
         except ProofError as error:

@@ -39,11 +39,4 @@ def range_nodes(reader: Reader | TileLog, start: int, end: int) -> list[bytes]:
     Raises:
         GuardError: AG515 if leaves are missing.
     """
-    return [subtree(reader, level, index) for level, index in range_subtrees(start, end)]
-
-
-def subtree(reader: Reader, level: int, index: int) -> bytes:
-    """The root over the 2^level leaves from index * 2^level on. Raises AG515 if leaves are missing."""
-    tree = Frontier()
-    tree.extend(reader.leaves(index << level, (index + 1) << level))
-    return tree.root()
+    return [reader.subtree(level, index) for level, index in range_subtrees(start, end)]

@@ -107,6 +107,13 @@ def test_heads_of_two_sizes_halt_by_the_log_of_the_newer_one(guard: Guard) -> No
     assert done["detail"]["state"] == "halted"
 
 
+def test_copy_as_tiles_opens_the_chains_head_as_well(guard: Guard) -> None:
+    copy = guard.town.folder / "tiles"
+    guard.town.cli("log", "export", AGENT, "--tiles", copy, "--log", guard.path)
+    command = ("log", "accuse", AGENT, head(guard, 13, b"\1" * 32), "--log", copy, *PAID_BY)
+    assert guard.town.cli.ask(*command)["detail"]["state"] == "halted"
+
+
 @pytest.mark.parametrize("sizes", [(5,), (20,), (22,), (0,), (5, 22), (20, 20), (0, 1)])
 def test_honest_heads_prove_nothing(guard: Guard, sizes: tuple[int, ...]) -> None:
     heads = [head(guard, size, true_root(guard, size)) for size in sizes]

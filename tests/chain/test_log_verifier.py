@@ -76,6 +76,18 @@ def test_command_verifies_the_entry_by_the_contract_and_names_it(guard: Guard) -
     assert "verified_by" not in guard.town.cli.ask(*prove(guard))["rows"][0]
 
 
+def test_copy_that_is_behind_the_chain_is_not_taken_to_the_contract(guard: Guard) -> None:
+    deploy(guard.town)
+    copy = guard.town.folder / "tiles"
+    guard.town.cli("log", "export", AGENT, "--tiles", copy, "--log", guard.path)
+    guard.town.cli("log", "prove", AGENT, 4, "--log", copy, "--on-chain")
+    guard.act(1)
+    guard.anchor.flush(20)
+    guard.town.cli("log", "prove", AGENT, 4, "--log", copy)
+    error = guard.town.cli.fails("AG541", 1, "log", "prove", AGENT, 4, "--log", copy, "--on-chain")
+    assert "was verified on chain" in error["message"]
+
+
 def test_command_without_a_verifier_says_how_to_get_one(guard: Guard) -> None:
     error = guard.town.cli.fails("AG430", 1, *prove(guard, "--on-chain"))
     assert "deployment verifier" in error["remedy"]
