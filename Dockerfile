@@ -3,6 +3,7 @@ FROM node:20-bookworm-slim AS chain
 
 WORKDIR /opt/chain
 COPY package.json package-lock.json .npmrc ./
+COPY scripts/nothing scripts/nothing
 RUN npm install --no-save --ignore-scripts
 ENV PATH=/opt/chain/node_modules/.bin:$PATH
 CMD ["anvil", "--host", "0.0.0.0", "--block-time", "1", "--mixed-mining"]

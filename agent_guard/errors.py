@@ -308,6 +308,50 @@ CATALOGUE: dict[str, Explanation] = {
         "A halt can't be kept",
         "The guard saw a halt and killed the agent, but could not write it down. Only this process knows of it.",
     ),
+    "AG430": Explanation(
+        Kind.FAILURE,
+        "No log verifier is recorded",
+        "deployments/<network>/LogVerifier.json is missing: the council was deployed before there were log verifiers,"
+        " or by hand. Anyone may deploy one, at any time: it has no state and no owner, and serves every council of"
+        " its chain.",
+    ),
+    "AG431": Explanation(
+        Kind.TAMPERED,
+        "The contract refuses the proof",
+        "The log verifier on chain recomputed the root from the entry and its proof, and it is not the root that the"
+        " council holds: the entry or the proof is not what the operator anchored.",
+    ),
+    "AG432": Explanation(
+        Kind.USAGE,
+        "That file holds no signed head",
+        "A signed head is a JSON object of chain_id, council, operator, size, root and signature, as the SDK's receipts"
+        " give it. Nothing was checked or sent.",
+    ),
+    "AG433": Explanation(
+        Kind.FAILURE,
+        "No fork is proven",
+        "The heads fit into one log, or are not signed by the agent's present operator for this council. Nothing was"
+        " sent: an agent is halted without a vote only on its operator's own contradiction.",
+    ),
+    "AG434": Explanation(
+        Kind.INDETERMINATE,
+        "The log does not open the newer head",
+        "Heads of different sizes contradict each other only if the newer one's tree is shown to begin otherwise than"
+        " the older one says. That needs a log that has the newer head; this one has another. It may be a fork all"
+        " the same.",
+    ),
+    "AG435": Explanation(
+        Kind.TAMPERED,
+        "The receipt does not hold",
+        "What the guard gave as a receipt is not the operator's signed head over the action's own entry. A guard that"
+        " keeps its log honestly gives none that fails.",
+    ),
+    "AG436": Explanation(
+        Kind.INDETERMINATE,
+        "No receipt yet",
+        "The guard has not signed a head that covers the action, or nobody said who its operator is, so that no receipt"
+        " could be checked.",
+    ),
     "AG450": Explanation(
         Kind.FAILURE,
         "An agent outlived this guard in a drill",

@@ -148,6 +148,11 @@ class Settings(BaseModel):
         """The deployment record of the chosen network."""
         return self.deployments / self.network / "Council.json"
 
+    @property
+    def verifier_path(self) -> Path:
+        """The record of the network's log verifier, beside the council's; older networks have none."""
+        return self.record_path.with_name("LogVerifier.json")
+
 
 def parse(toml: str, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
     """Merges the three sources into `Settings`.

@@ -42,6 +42,8 @@ contract Council is CouncilState {
     uint256 private constant MAX_SIGNERS = 64;
     uint256 private constant LAST_PRECOMPILE = 0xffff; // EIP-1352
     uint256 private constant MAX_BALLOT_LIFE = 24 hours;
+    bytes32 private constant HEAD_TYPEHASH = keccak256("Head(uint64 size,bytes32 root)");
+    bytes32 private constant FORK_PROOF = keccak256("fork proof"); // the reason of a halt that nobody voted for
 
     constructor(address[] memory signers, Thresholds memory thresholds, Timing memory timing) CouncilState(timing) {
         (_agents[FLEET].state, _agents[FLEET].epoch) = (State.RUNNING, 1);
@@ -300,5 +302,47 @@ contract Council is CouncilState {
         root = Frontier.extend(size, root, newSize, frontier, nodes);
         _heads[msg.sender] = Head(root, newSize, uint64(block.timestamp));
         emit Extended(msg.sender, size, newSize, root);
+    }
+    function proveFork(
+        address operator,
+        bytes32[] calldata agents,
+        SignedHead calldata older,
+        SignedHead calldata newer,
+        bytes32[] calldata frontier,
+        bytes32[] calldata nodes
+    ) external {
+        (uint64 size, bytes32 root) = _headIn(older, operator);
+        (uint64 newSize, bytes32 newRoot) = _headIn(newer, operator);
+        if (size > newSize) revert NoFork();
+        bytes32 opened = newRoot; // what the newer head's first `size` entries hash to
+        if (size != newSize) {
+            bytes32 reached;
+            (opened, reached) = Frontier.roots(size, root, newSize, frontier, nodes);
+            if (reached != newRoot) revert WrongFrontier(newSize, newRoot);
+        }
+        if (opened == root) revert NoFork(); // also where both are the chain's
+        emit ForkProven(operator, size, root, newSize, newRoot);
+        for (uint256 i; i < agents.length; ++i) {
+            _haltForked(agents[i], operator);
+        }
+    }
+
+    /// @dev The head that is claimed to be the operator's: signed by it, or, without a signature, the chain's.
+    function _headIn(SignedHead calldata head, address operator) private view returns (uint64 size, bytes32 root) {
+        if (head.signature.length == 0) {
+            (size, root,) = headOf(operator);
+        } else {
+            (size, root) = (head.size, head.root);
+            bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(HEAD_TYPEHASH, size, root)));
+            if (!Signatures.isValid(operator, digest, head.signature)) revert NotSignedBy(operator);
+        }
+    }
+
+    function _haltForked(bytes32 id, address operator) private {
+        Agent storage agent = _agents[id];
+        if (agent.operator != operator) revert NotOperatorOf(id, operator); // the fleet has none
+        State state = _stateOf(agent);
+        if (state == State.HALTED || state == State.RETIRED) return;
+        emit Halted(id, agent.epoch, _enterHalted(agent), 0, FORK_PROOF);
     }
 }

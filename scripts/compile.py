@@ -29,7 +29,7 @@ import solcx
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / "agent_guard" / "chain" / "artifacts"
 SOLC = ROOT / "scripts" / "solc.js"
-CONTRACTS = ("contracts/Council.sol:Council",)
+CONTRACTS = ("contracts/Council.sol:Council", "contracts/periphery/LogVerifier.sol:LogVerifier")
 OUTPUTS = ("abi", "evm.bytecode.object", "evm.deployedBytecode", "metadata", "storageLayout")
 IMPORT = re.compile(r"""^\s*import\s[^;]*?["']([^"']+)["']\s*;""", re.MULTILINE)
 

@@ -188,6 +188,21 @@ class Town:
             receipt = eth.wait_for_transaction_receipt(sent, timeout=10, poll_latency=0.02)
             assert receipt["status"] == 1
 
+    def prove_fork(self, agent: str) -> None:
+        """Anyone shows two heads of one size that the devnet's operator signed, and so halts its agent."""
+        from agent_guard.keys import keystore
+        from agent_guard.typed_data import agent_id, head_typed_data
+
+        operator, heads = keystore.unlock(self.keys.folder / "operator", "devnet"), []
+        for root in (b"\x01" * 32, b"\x02" * 32):
+            message = head_typed_data(7, root, self.connection.deployment.chain_id, self.contract.address)
+            signed = operator.sign_typed_data(full_message=message).signature
+            heads.append((7, root, bytes(signed)))
+        call = self.contract.contract.functions.proveFork(operator.address, [agent_id(agent)], *heads, [], [])
+        eth = self.connection.endpoint.web3.eth
+        sent = call.transact({"from": self.address("signer3"), "gas": 500_000})
+        assert eth.wait_for_transaction_receipt(sent, timeout=10, poll_latency=0.02)["status"] == 1
+
     def ballot(self, action: str, agent: str, signer: str, *options: object) -> Path:
         """A signed ballot in a file."""
         path = self.folder / f"{action}-{agent}-{signer}-{time.monotonic_ns()}.ballot"

@@ -19,7 +19,7 @@ from agent_guard import __version__
 from agent_guard.api import failures, models
 from agent_guard.api.body import read_json
 from agent_guard.errors import GuardError
-from agent_guard.gate import POLICY, Answer, Gate, Inclusion, Proposal, Recorded
+from agent_guard.gate import POLICY, Answer, Gate, Inclusion, Proposal, Receipt, Recorded
 from agent_guard.types import Decision, Standing
 
 SCHEMAS = "#/components/schemas/"
@@ -195,7 +195,12 @@ def _recorded(action: Recorded) -> dict[str, Any]:
         "leaf_hash": _hex(action.leaf_hash),
         "closed_by": action.closed_by,
         "proof": action.proof and _proof(action.proof),
+        "receipt": action.receipt and _receipt(action.receipt),
     }
+
+
+def _receipt(receipt: Receipt) -> dict[str, Any]:
+    return {**receipt.head.fields(), "inclusion": [_hex(node) for node in receipt.inclusion]}
 
 
 def _proof(proof: Inclusion) -> dict[str, Any]:

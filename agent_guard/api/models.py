@@ -107,6 +107,21 @@ class InclusionProof(BaseModel):
     tx: str | None = Field(description="The transaction that anchored it.")
 
 
+class SignedReceipt(BaseModel):
+    """The operator's signed head (EIP-712 `Head`) over one entry, and the entry's RFC 6962 inclusion in it.
+
+    Without `inclusion` it is the file that `agent-guard log accuse` takes.
+    """
+
+    chain_id: int
+    council: str
+    operator: str
+    size: int
+    root: str
+    signature: str
+    inclusion: list[str]
+
+
 class Recorded(BaseModel):
     """An intent as the log holds it."""
 
@@ -121,6 +136,9 @@ class Recorded(BaseModel):
         description="Index of the outcome, or of the refusal that withdrew the yes."
     )
     proof: InclusionProof | None = Field(description="null until a head that covers the entry is anchored.")
+    receipt: SignedReceipt | None = Field(
+        description="null until a head that covers the entry is signed: ask again."
+    )
 
 
 class AnchorLag(BaseModel):

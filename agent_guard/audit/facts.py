@@ -34,6 +34,7 @@ class Happening:
         epoch: the epoch that the event names.
         until: PAUSED: unix seconds.
         operator: REGISTERED and OPERATOR_CHANGED: the operator from then on (checksummed).
+        by_fork: HALTED: by a proof that the operator signed two histories, without a vote.
     """
 
     event: Event
@@ -42,6 +43,7 @@ class Happening:
     epoch: int
     until: int = 0
     operator: str = ""
+    by_fork: bool = False
 
 
 @dataclass(frozen=True, slots=True)

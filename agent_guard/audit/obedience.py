@@ -11,7 +11,7 @@ from agent_guard.audit.lateness import Lateness
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.receipts import is_signed
 from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
-from agent_guard.audit.stops import NEVER, latest_halt, missing_history, pauses, stops
+from agent_guard.audit.stops import NEVER, by_fork, latest_halt, missing_history, pauses, stops
 from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
 from agent_guard.types import Block
@@ -180,7 +180,7 @@ class Obedience:
     def _praise(self) -> str:
         if self._halt is None:
             return "the agent was never halted, and acted only while it was allowed to"
-        said = f"nothing was done after the halt in block {self._halt.block.number}"
+        said = f"nothing was done after the halt in block {self._halt.block.number}{by_fork(self._halt)}"
         return (
             said if self.overrun_ms is None else f"{said}; dead {self.overrun_ms} ms after that block's time"
         )

@@ -116,8 +116,13 @@ def _of(history: Sequence[Happening], agent: bytes, whose: str) -> list[Stop]:
 
 def _stop(opened: Happening, whose: str, end: int = NEVER) -> Stop:
     how = {Event.HALTED: "halted", Event.RETIRED: "retired"}.get(opened.event, "not yet resumed")
-    why = f"{whose} was {how} in block {opened.block.number}"
+    why = f"{whose} was {how} in block {opened.block.number}{by_fork(opened)}"
     return Stop(opened.block.number, end, why, opened.block.timestamp)
+
+
+def by_fork(happening: Happening) -> str:
+    """What is to be added where a halt is told that nobody voted for; nothing for any other."""
+    return " by a fork proof (its operator signed two histories; no vote)" if happening.by_fork else ""
 
 
 def _first(history: Sequence[Happening], agent: bytes, event: Event, after: int) -> int:

@@ -1,4 +1,5 @@
-"""Deployment records and the deploying itself: `deployments/<network>/Council.json`, in hardhat-deploy's shape.
+"""Deployment records and the deploying itself: `deployments/<network>/Council.json` and `LogVerifier.json`, in
+hardhat-deploy's shape.
 
 A record names the chain (id and genesis hash), the address, the block and the hash of the code that stood there. A
 command that uses a record checks all of them first, so that a vote or an audit can't go to the wrong place.
@@ -14,17 +15,22 @@ from web3 import Web3
 
 from agent_guard.chain.artifact import council_artifact
 from agent_guard.chain.endpoint import Endpoint
+from agent_guard.chain.periphery import verifier_artifact
 from agent_guard.chain.sender import Sender
 from agent_guard.errors import GuardError
 from agent_guard.types import Thresholds, Timing
 
 # More than any record takes.
 RECORD_BYTES = 1 << 17
+COUNCIL = "Council"
+LOG_VERIFIER = "LogVerifier"
+ARTIFACTS = {COUNCIL: council_artifact, LOG_VERIFIER: verifier_artifact}
+NAMES = {COUNCIL: "council", LOG_VERIFIER: "log verifier"}
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where a council lives. Hashes are "0x" hex; `code_hash` is keccak256 of the code on chain."""
+    """Where a contract lives. Hashes are "0x" hex; `code_hash` is keccak256 of the code on chain."""
 
     network: str
     address: str
@@ -35,11 +41,12 @@ class Deployment:
     code_hash: str
     args: list[Any]
     receipt: dict[str, Any]
+    contract: str = COUNCIL
 
     def to_json(self) -> str:
-        artifact = council_artifact()
+        artifact = ARTIFACTS[self.contract]()
         record = {
-            "contractName": "Council",
+            "contractName": self.contract,
             "address": self.address,
             "chainId": self.chain_id,
             "genesisHash": self.genesis_hash,
@@ -68,13 +75,30 @@ def create(
     Raises:
         GuardError: AG205 if the constructor refuses the parameters or the transaction fails.
     """
-    artifact = council_artifact()
     limits = (thresholds.halt, thresholds.resume, thresholds.retire)
     delays = (timing.pause, timing.resume_delay, timing.ballot_window, timing.lease, timing.lease_grace)
+    args = [list(signers), list(limits), list(delays)]
+    return _deploy(endpoint, sender, network, COUNCIL, args, "deploy the council")
+
+
+def create_verifier(endpoint: Endpoint, sender: Sender, network: str) -> Deployment:
+    """Deploys a log verifier, which serves every council of its chain, and describes it; the caller saves the record.
+
+    Raises:
+        GuardError: AG205 if the transaction fails.
+    """
+    return _deploy(endpoint, sender, network, LOG_VERIFIER, [], "deploy the log verifier")
+
+
+def _deploy(
+    endpoint: Endpoint, sender: Sender, network: str, contract: str, args: list[Any], what: str
+) -> Deployment:
+    artifact = ARTIFACTS[contract]()
     factory = endpoint.web3.eth.contract(abi=artifact["abi"], bytecode=artifact["bytecode"])
-    receipt = sender.send(factory.constructor(list(signers), limits, delays), "deploy the council")
+    receipt = sender.send(factory.constructor(*args), what)
     address = str(receipt["contractAddress"])
     return Deployment(
+        contract=contract,
         network=network,
         address=address,
         chain_id=endpoint.chain_id(),
@@ -82,7 +106,7 @@ def create(
         deploy_block=receipt["blockNumber"],
         transaction_hash="0x" + bytes(receipt["transactionHash"]).hex(),
         code_hash=code_hash(endpoint, address),
-        args=[list(signers), list(limits), list(delays)],
+        args=args,
         receipt=json.loads(Web3.to_json(dict(receipt))),
     )
 
@@ -135,13 +159,13 @@ def refuse_overwriting(path: Path) -> None:
     if path.exists():
         raise GuardError(
             "AG204",
-            f"{path} records a council already. Nothing was deployed or written.",
+            f"{path} records a contract already. Nothing was deployed or written.",
             "Choose another --network name, or move the old record away.",
         )
 
 
 def make_room(path: Path) -> None:
-    """Makes sure, before a council is paid for, that its record can be written. Raises AG204, AG104."""
+    """Makes sure, before a contract is paid for, that its record can be written. Raises AG204, AG104."""
     refuse_overwriting(path)
     try:
         _write(path, " " * RECORD_BYTES)
@@ -157,15 +181,15 @@ def make_room(path: Path) -> None:
 
 
 def save(deployment: Deployment, path: Path) -> None:
-    """Writes the record in one step. Raises AG204 if one stands there, AG104 naming the council it could not keep."""
+    """Writes the record in one step. Raises AG204 if one stands there, AG104 naming the contract it could not keep."""
     refuse_overwriting(path)
     try:
         _write(path, deployment.to_json())
     except OSError as error:
         raise GuardError(
             "AG104",
-            f"The council {deployment.address} was deployed (transaction {deployment.transaction_hash}), but its record"
-            f" could not be written to {path} ({error.strerror}).",
+            f"The {NAMES[deployment.contract]} {deployment.address} was deployed (transaction"
+            f" {deployment.transaction_hash}), but its record could not be written to {path} ({error.strerror}).",
             "Note the address and the transaction: the record can be made again from them.",
         ) from error
 
@@ -182,14 +206,17 @@ def _write(path: Path, content: str) -> None:
 
 
 def load(path: Path) -> Deployment:
-    """Reads a record.
+    """Reads a record of the contract that the file is named after.
 
     Raises:
-        GuardError: AG204 if it is missing, unreadable or lacks a field.
+        GuardError: AG204 if it is missing, unreadable, another contract's, or lacks a field.
     """
     try:
         record = json.loads(path.read_text())
+        if record.get("contractName", COUNCIL) != path.stem:
+            raise ValueError(f"it records another contract than {path.stem}")
         return Deployment(
+            contract=path.stem,
             network=path.parent.name,
             address=Web3.to_checksum_address(record["address"]),
             chain_id=int(record["chainId"]),

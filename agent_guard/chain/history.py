@@ -56,7 +56,10 @@ def registered_agents(council: CouncilContract, first_block: int, last: Block) -
 
 @dataclass(frozen=True, slots=True)
 class HaltOnChain:
-    """The newest halt of an agent: its block, and when the first vote of that epoch was cast (unix s, 0 unknown)."""
+    """The newest halt of an agent: its block, and when the first vote of that epoch was cast.
+
+    `first_vote_at` is unix seconds, 0 if unknown, or if nobody voted: a fork proof halts without votes.
+    """
 
     block: Block
     epoch: int
@@ -73,12 +76,16 @@ def latest_halt(council: CouncilContract, agent: bytes, first_block: int, last: 
     if not stops:
         return None
     stop = max(stops, key=lambda event: (event.block_number, event.log_index))
-    action = Action.HALT if stop.name == "Halted" else Action.RETIRE
-    votes = events(council, "Voted", first_block, last, agent=agent, action=int(action))
-    epoch = stop.arguments["epoch"]
-    first = next((vote for vote in votes if vote.arguments["epoch"] == epoch), None)
     return HaltOnChain(
         block=council.endpoint.block(stop.block_number),
-        epoch=epoch,
-        first_vote_at=council.endpoint.block(first.block_number).timestamp if first else 0,
+        epoch=stop.arguments["epoch"],
+        first_vote_at=_first_vote_at(council, stop, first_block, last) if stop.arguments["voters"] else 0,
     )
+
+
+def _first_vote_at(council: CouncilContract, stop: Event, first_block: int, last: Block) -> int:
+    agent, epoch = stop.arguments["agent"], stop.arguments["epoch"]
+    action = Action.HALT if stop.name == "Halted" else Action.RETIRE
+    votes = events(council, "Voted", first_block, last, agent=agent, action=int(action))
+    first = next((vote for vote in votes if vote.arguments["epoch"] == epoch), None)
+    return council.endpoint.block(first.block_number).timestamp if first else 0

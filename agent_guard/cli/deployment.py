@@ -1,6 +1,6 @@
 """`agent-guard deployment`: councils, where they stand, and whether it is really them."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,12 @@ from agent_guard.cli.options import (
     settings,
 )
 from agent_guard.cli.output import GREEN, Facts, Hash, Line, Output, Table, Word
+from agent_guard.errors import GuardError
+
+if TYPE_CHECKING:
+    from agent_guard.chain.endpoint import Endpoint
+    from agent_guard.chain.sender import Sender
+    from agent_guard.settings import Settings
 
 app = typer.Typer(help="Deploy a council, check its record, list the records.", no_args_is_help=True)
 
@@ -47,7 +53,7 @@ def create(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Deploy a new council and write its record to deployments/NETWORK/Council.json.
+    """Deploy a new council, and a log verifier beside it; write their records to deployments/NETWORK/.
 
     The parameters can't be changed later, but for signers and thresholds by a rotation. The rules:
     1 <= H <= R <= D <= signers, and H <= signers - R + 1.
@@ -60,7 +66,8 @@ def create(
     chosen = settings(network=network, rpc_url=rpc_url)
     endpoint = wiring.endpoint(chosen)
     chain_id = endpoint.chain_id()
-    records.make_room(chosen.record_path)
+    for path in (chosen.record_path, chosen.verifier_path):
+        records.make_room(path)
     signers = [wiring.checksummed(address) for address in signer]
     out.narrate(f"A council of {len(signers)} signers on chain {chain_id} ({endpoint.name}):")
     out.narrate(f"  {halt} halt, {resume} resume and configure, {retire} retire; {', '.join(signers)}")
@@ -69,21 +76,24 @@ def create(
     )
     confirm(out, "Deploy it? [y]", "y", yes)
     payer = wiring.unlock(chosen, wiring.KeyChoice(account, keystore, password_file))
+    sender = wiring.sender(endpoint, payer, chosen)
     made = records.create(
         endpoint,
-        wiring.sender(endpoint, payer, chosen),
+        sender,
         chosen.network,
         signers,
         Thresholds(halt, resume, retire),
         Timing(pause, resume_delay, ballot_window, lease, lease_grace),
     )
     records.save(made, chosen.record_path)
+    verifier = _add_verifier(out, endpoint, sender, chosen)
+    detail = {"network": made.network, "chain_id": chain_id, "record": str(chosen.record_path)}
     out.result(
         {
             "target": made.address,
             "applied": True,
             "tx": made.transaction_hash,
-            "detail": {"network": made.network, "chain_id": chain_id, "record": str(chosen.record_path)},
+            "detail": {**detail, "log_verifier": verifier},
         },
         Facts(
             [
@@ -91,7 +101,64 @@ def create(
                 ("chain", made.chain_id),
                 ("block", made.deploy_block),
                 ("transaction", Hash(made.transaction_hash)),
+                ("log verifier", verifier),
                 ("record", str(chosen.record_path)),
+            ]
+        ),
+    )
+
+
+def _add_verifier(out: Output, endpoint: "Endpoint", sender: "Sender", chosen: "Settings") -> str | None:
+    """Deploys a log verifier; None, and says so, if that fails: the council stands and is recorded all the same."""
+    from agent_guard.chain import deployment as records
+
+    try:
+        made = records.create_verifier(endpoint, sender, chosen.network)
+        records.save(made, chosen.verifier_path)
+        return made.address
+    except GuardError as error:
+        out.narrate(f"The council is deployed and recorded, but no log verifier: {error.message}")
+        out.narrate("Add one with: agent-guard deployment verifier --account NAME")
+        return None
+
+
+@app.command("verifier")
+def verifier(
+    network: Network = None,
+    rpc_url: RpcUrl = None,
+    account: Account = None,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Deploy a log verifier beside a council that has none; anyone may, the account only pays.
+
+    It has no state and no owner. `log prove --on-chain` asks it.
+    """
+    from agent_guard import wiring
+    from agent_guard.chain import deployment as records
+
+    out, chosen = Output(as_json), settings(network=network, rpc_url=rpc_url)
+    connection = wiring.connect(chosen)
+    records.make_room(chosen.verifier_path)
+    out.narrate(f"A log verifier on chain {connection.deployment.chain_id} ({connection.endpoint.name}).")
+    confirm(out, "Deploy it? [y]", "y", yes)
+    payer = wiring.unlock(chosen, wiring.KeyChoice(account, keystore, password_file))
+    made = records.create_verifier(connection.endpoint, connection.sender(payer), chosen.network)
+    records.save(made, chosen.verifier_path)
+    out.result(
+        {
+            "target": made.address,
+            "applied": True,
+            "tx": made.transaction_hash,
+            "detail": {"network": made.network, "record": str(chosen.verifier_path)},
+        },
+        Facts(
+            [
+                ("log verifier", made.address),
+                ("transaction", Hash(made.transaction_hash)),
+                ("record", str(chosen.verifier_path)),
             ]
         ),
     )
@@ -102,8 +169,10 @@ def check(network: Network = None, rpc_url: RpcUrl = None, as_json: Json = False
     """Check that the record's chain, genesis block and code are what the endpoint serves."""
     from agent_guard import wiring
 
-    found = wiring.connect(settings(network=network, rpc_url=rpc_url))
+    chosen = settings(network=network, rpc_url=rpc_url)
+    found = wiring.connect(chosen)
     record, block = found.deployment, found.endpoint.block()
+    verifier = wiring.log_verifier(found).address if chosen.verifier_path.exists() else None
     Output(as_json).result(
         {
             "as_of": block.timestamp,
@@ -113,6 +182,7 @@ def check(network: Network = None, rpc_url: RpcUrl = None, as_json: Json = False
                     "network": record.network,
                     "address": record.address,
                     "chain_id": record.chain_id,
+                    "log_verifier": verifier,
                     "ok": True,
                 }
             ],
@@ -125,6 +195,7 @@ def check(network: Network = None, rpc_url: RpcUrl = None, as_json: Json = False
                 ("chain", f"{record.chain_id}, as {found.endpoint.name} serves it"),
                 ("genesis", Hash(record.genesis_hash)),
                 ("code hash", Hash(record.code_hash)),
+                ("log verifier", verifier or "none; add one with: agent-guard deployment verifier"),
             ]
         ),
     )

@@ -48,18 +48,21 @@ def _ready(out: Output, chosen: "Settings", fresh: bool) -> None:
     keys = write_keys(folder)
     if fresh:
         # A fresh chain knows nothing of an old record, and the address is the same every time.
-        chosen.record_path.unlink(missing_ok=True)
+        for path in (chosen.record_path, chosen.verifier_path):
+            path.unlink(missing_ok=True)
         endpoint = wiring.endpoint(chosen)
         payer = wiring.unlock(chosen, wiring.KeyChoice(None, keys.folder / OPERATOR, keys.password_file))
+        sender = wiring.sender(endpoint, payer, chosen)
         made = records.create(
             endpoint,
-            wiring.sender(endpoint, payer, chosen),
+            sender,
             chosen.network,
             [keys.addresses[name] for name in SIGNERS],
             Thresholds(halt=2, resume=2, retire=3),
             Timing(pause=60, resume_delay=10, ballot_window=86_400, lease=0, lease_grace=0),
         )
         records.save(made, chosen.record_path)
+        records.save(records.create_verifier(endpoint, sender, chosen.network), chosen.verifier_path)
     connection = wiring.connect(chosen)
     rows = [{"name": name, "address": address} for name, address in keys.addresses.items()]
     out.event(

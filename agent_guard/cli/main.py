@@ -12,6 +12,7 @@ import typer
 
 from agent_guard import __version__
 from agent_guard.cli import (
+    accuse,
     agent,
     audit,
     council,
@@ -68,6 +69,7 @@ app.command("status")(status.status)
 app.add_typer(vote.app, name="vote")
 app.command("audit")(audit.audit)
 log.app.command("prove")(proof.prove)
+log.app.command("accuse")(accuse.accuse)
 log.app.command("verify")(proof.verify)
 log.app.command("export")(export.export)
 app.add_typer(log.app, name="log")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent_guard.cli.asking import asked_on_chain
 from agent_guard.cli.files import new_file
 from agent_guard.cli.log import Seq, reader_of
 from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
@@ -32,6 +33,9 @@ def prove(
     full: Annotated[
         bool,
         typer.Option("--full", help="With the chain's own proof: needs no node, only a block's hash."),
+    ] = False,
+    on_chain: Annotated[
+        bool, typer.Option("--on-chain", help="Have the chain's own log verifier check the proof, too.")
     ] = False,
     log: LogPlace = None,
     network: Network = None,
@@ -61,13 +65,14 @@ def prove(
     root = anchored_root(connection, operator, proof.checkpoint.size, block)
     if proof.checkpoint.root != root:
         raise _another_root(proof, root)
+    verifier = asked_on_chain(connection, operator, proof, size, block) if on_chain else None
     if output is not None:
         state = state_proof(connection, operator, identity, block) if full else None
         if full and proof.checkpoint.size != size:
             raise _no_state(proof, size)
         with new_file(output) as file:
             file.write(to_bundle(proof, state))
-    _show(out, proof, operator, block, output, full)
+    _show(out, proof, operator, block, output, full, verifier)
 
 
 def verify(
@@ -161,7 +166,13 @@ def _read(path: Path) -> str:
 
 
 def _show(
-    out: Output, proof: "Proof", operator: str, block: "Block", output: Path | None, full: bool
+    out: Output,
+    proof: "Proof",
+    operator: str,
+    block: "Block",
+    output: Path | None,
+    full: bool,
+    verifier: str | None,
 ) -> None:
     held = proof.checkpoint
     row = {
@@ -179,6 +190,9 @@ def _show(
     facts: list[tuple[str, Cell]] = [("leaf hash", Hash(proof.leaf)), ("root on chain", Hash(held.root))]
     if full:
         facts.append(("under the block", f"{block.number} 0x{block.hash.hex()}"))
+    if verifier is not None:
+        row["verified_by"] = verifier
+        facts.append(("verified on chain", f"by the log verifier {verifier}"))
     if output is not None:
         facts.append(("written to", str(output)))
     out.result(

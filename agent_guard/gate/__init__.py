@@ -13,6 +13,7 @@ from agent_guard.gate.answers import (
 )
 from agent_guard.gate.gate import Gate
 from agent_guard.gate.history import History
+from agent_guard.gate.receipts import Receipt, Receipts
 
 __all__ = [
     "POLICY",
@@ -24,6 +25,8 @@ __all__ = [
     "Lag",
     "Limits",
     "Proposal",
+    "Receipt",
+    "Receipts",
     "Recorded",
     "Ruling",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from agent_guard.gate.receipts import Receipt
 from agent_guard.types import Block
 
 POLICY = "none configured: every action is allowed while the agent may run"
@@ -79,7 +80,7 @@ class Recorded:
 
     `tool` and `arguments` are None where the content was erased; `entry` is the entry's canonical JSON. `closed_by` is
     the index of its outcome, or of the refusal that withdrew the yes. `proof` is None until a head that covers it is
-    anchored.
+    anchored, `receipt` until a head over it is signed: a moment, if that.
     """
 
     seq: int
@@ -89,6 +90,7 @@ class Recorded:
     leaf_hash: bytes
     closed_by: int | None
     proof: Inclusion | None
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)

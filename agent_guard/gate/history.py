@@ -9,6 +9,7 @@ from typing import Any
 from agent_guard.entry import Kind
 from agent_guard.errors import GuardError
 from agent_guard.gate.answers import Inclusion, Recorded
+from agent_guard.gate.receipts import Receipts
 from agent_guard.gate.records import closing_key
 from agent_guard.log import reading
 from agent_guard.store import Reader, Row
@@ -21,11 +22,13 @@ class History:
     Args:
         agent: the agent's name.
         reader: a connection of its own to the guard's log; used by one thread at a time.
+        receipts: the operator's signed heads; without it there are none.
     """
 
-    def __init__(self, agent: str, reader: Reader) -> None:
+    def __init__(self, agent: str, reader: Reader, receipts: Receipts | None = None) -> None:
         self._agent = agent_id(agent)
         self._reader = reader
+        self._receipts = receipts
 
     def check_intent(self, seq: int) -> None:
         """Raises AG611 when `seq` is no intent of this agent."""
@@ -36,10 +39,10 @@ class History:
         return self._reader.index_of_key(self._agent, closing_key(seq))
 
     def recorded(self, seq: int) -> Recorded:
-        """An intent with what became of it and its proof. Opens a connection of its own: may run on any thread.
+        """An intent with what became of it, its proof and its receipt.
 
-        The time to build a proof grows with the log. Raises AG611 when there is no such intent, AG515 for a damaged
-        log.
+        Opens a connection of its own: may run on any thread. The time to build a proof grows with the log. Raises AG611
+        when there is no such intent, AG515 for a damaged log.
         """
         with Reader(self._reader.path) as reader:
             row = _intent(reader, self._agent, seq)
@@ -52,6 +55,7 @@ class History:
                 leaf_hash=row.leaf,
                 closed_by=reader.index_of_key(self._agent, closing_key(seq)),
                 proof=_inclusion(reader, seq),
+                receipt=self._receipts.of(reader, row) if self._receipts else None,
             )
 
 

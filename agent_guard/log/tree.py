@@ -39,7 +39,7 @@ def range_nodes(reader: Reader | TileLog, start: int, end: int) -> list[bytes]:
     Raises:
         GuardError: AG515 if leaves are missing.
     """
-    return [_root_of(reader, level, index) for level, index in range_subtrees(start, end)]
+    return [reader.subtree(level, index) for level, index in range_subtrees(start, end)]
 
 
 def consistency(reader: Reader, old: int, saved: SavedCheckpoint) -> tuple[bytes, ...]:
@@ -57,14 +57,8 @@ def consistency(reader: Reader, old: int, saved: SavedCheckpoint) -> tuple[bytes
     known = dict(zip(range_subtrees(0, old), before.nodes, strict=True))
 
     def subtree(level: int, index: int) -> bytes:
-        return known.get((level, index)) or _root_of(reader, level, index)
+        return known.get((level, index)) or reader.subtree(level, index)
 
     proof = consistency_proof(old, saved.size, subtree)
     verify_consistency(old, saved.size, before.root(), saved.root, proof)
     return tuple(proof)
-
-
-def _root_of(reader: Reader | TileLog, level: int, index: int) -> bytes:
-    subtree = Frontier()
-    subtree.extend(reader.leaves(index << level, (index + 1) << level))
-    return subtree.root()

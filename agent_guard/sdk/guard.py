@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
 
 import httpx
 
@@ -34,6 +34,9 @@ from agent_guard.sdk.refusals import Denied, Stopping, Unrecorded
 from agent_guard.sdk.represent import represent, text_of
 from agent_guard.sdk.stop import Stop
 from agent_guard.sdk.wire import Wire
+
+if TYPE_CHECKING:
+    from agent_guard.sdk.receipt import Receipt
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
@@ -226,6 +229,31 @@ class Action:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.shield(asyncio.wrap_future(self._guard._threads.get().submit(self._report, error)))
+
+    def receipt(self, operator: str | None = None, patience: float = DEFAULT_SECONDS) -> "Receipt":
+        """The operator's signed receipt of this action, once it was allowed; checked, as `sdk.receipt` says.
+
+        Args:
+            operator: whose signature it must bear; None: AGENT_GUARD_OPERATOR, which `agent-guard run` sets. Who
+                trusts not even that learns the address from the chain.
+            patience: seconds to ask again in, for as long as the guard has signed no head that covers the action.
+
+        Raises:
+            GuardError: AG435 it does not hold; AG436 there is none yet, or no operator is named.
+            Denied: the guard refused to answer; `Unreachable` is a kind of it.
+        """
+        if self.seq is None:
+            raise RuntimeError("an action has a receipt once it was allowed")
+        from agent_guard.sdk import receipt as receipts
+
+        return receipts.ask(self._guard._wire, self.seq, self.leaf_hash, operator, patience)
+
+    async def receipt_async(
+        self, operator: str | None = None, patience: float = DEFAULT_SECONDS
+    ) -> "Receipt":
+        """`receipt` for coroutines: the loop goes on meanwhile."""
+        asking = self._guard._threads.get().submit(self.receipt, operator, patience)
+        return await asyncio.wrap_future(asking)
 
     def _ask(self) -> None:
         if self._entered:

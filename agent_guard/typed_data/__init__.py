@@ -19,10 +19,12 @@ from agent_guard.typed_data.messages import (
     struct_hash,
 )
 from agent_guard.typed_data.signed_ballot import SignedBallot
+from agent_guard.typed_data.signed_head import SignedHead
 
 __all__ = [
     "MalformedBallot",
     "SignedBallot",
+    "SignedHead",
     "agent_id",
     "ballot_digest",
     "ballot_typed_data",

@@ -12,6 +12,7 @@ from agent_guard.chain import deployment as records
 from agent_guard.chain.council import CouncilContract
 from agent_guard.chain.deployment import Deployment
 from agent_guard.chain.endpoint import Endpoint
+from agent_guard.chain.log_verifier import LogVerifier
 from agent_guard.chain.quorum import QuorumEndpoint
 from agent_guard.chain.sender import Sender
 from agent_guard.errors import GuardError
@@ -90,6 +91,20 @@ def connect(settings: Settings) -> Connection:
     members = found.members if isinstance(found, QuorumEndpoint) else (found,)
     contracts = tuple(CouncilContract(member, deployment.address) for member in members)
     return Connection(settings, deployment, found, CouncilContract(found, deployment.address), contracts)
+
+
+def log_verifier(connection: Connection) -> LogVerifier:
+    """The network's log verifier, its code checked. Raises AG430 none is recorded; AG202, AG203, AG204."""
+    path = connection.settings.verifier_path
+    if not path.exists():
+        raise GuardError(
+            "AG430",
+            f"There is no record {path} of a log verifier. The chain was not asked.",
+            "Deploy one with: agent-guard deployment verifier --account NAME",
+        )
+    record = records.load(path)
+    records.check(record, connection.endpoint)
+    return LogVerifier(connection.endpoint, record.address)
 
 
 def key_path(settings: Settings, choice: KeyChoice, environ: Mapping[str, str]) -> Path:

@@ -105,6 +105,7 @@ def _happenings(
                         epoch=arguments.get("epoch", 0),
                         until=arguments.get("until", 0),
                         operator=arguments.get("newOperator", arguments.get("operator", "")),
+                        by_fork=kind is Event.HALTED and arguments["voters"] == 0,
                     ),
                 )
 

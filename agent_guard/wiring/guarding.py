@@ -23,7 +23,7 @@ from agent_guard.api import (
     signers_app,
 )
 from agent_guard.errors import GuardError
-from agent_guard.gate import Gate, History
+from agent_guard.gate import Gate, History, Receipts
 from agent_guard.gate import Limits as GateLimits
 from agent_guard.guard.latches import Latches
 from agent_guard.guard.watcher import Watcher
@@ -50,7 +50,7 @@ from agent_guard.telemetry import summary
 from agent_guard.types import Decision, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
-from agent_guard.wiring.recording import anchoring, log_identity, sign_death
+from agent_guard.wiring.recording import anchoring, log_identity, sign_death, sign_heads
 from agent_guard.wiring.watching import council_name, watching
 
 logger = logging.getLogger(__name__)
@@ -132,8 +132,20 @@ def guarded(
         server.start()
         app = create_app()
         reader = stack.enter_context(store.reader())
+        receipts = Receipts(log_identity(connection, operator.address), sign_heads(connection, operator))
         guard = _Guard(
-            connection, operator, watcher, recorder, anchor, cosigning, reader, server, choice, deadman, vkey
+            connection=connection,
+            operator=operator,
+            watcher=watcher,
+            recorder=recorder,
+            anchor=anchor,
+            cosigning=cosigning,
+            reader=reader,
+            receipts=receipts,
+            server=server,
+            choice=choice,
+            deadman=deadman,
+            vkey=vkey,
         )
         wards = [_ward(guard, app, command, places[command.agent]) for command in commands]
         voting = connection.voting()
@@ -174,6 +186,7 @@ class _Guard:
     anchor: Anchor
     cosigning: Cosigning
     reader: Reader
+    receipts: Receipts
     server: Server
     choice: Choice
     deadman: Deadman
@@ -185,9 +198,10 @@ def _ward(guard: _Guard, app: FastAPI, command: Command, places: Places) -> Ward
     name, settings, identity = command.agent, guard.connection.settings, typed_data.agent_id(command.agent)
     standing = _standing(guard.watcher, name, guard.recorder, guard.anchor)
     limits = GateLimits(settings.max_unanchored_entries, settings.max_unanchored_age)
-    gate = Gate(name, standing, guard.recorder, guard.anchor.lag, History(name, guard.reader), limits)
+    history = History(name, guard.reader, guard.receipts)
+    gate = Gate(name, standing, guard.recorder, guard.anchor.lag, history, limits)
     guard.server.open(door(app, gate), bind_socket(places.socket), gate.note_refusal)
-    spec = _spec(settings, command, identity, places)
+    spec = _spec(settings, command, identity, places, guard.operator.address)
     return WardParts(
         agent=name,
         agent_id=identity,
@@ -272,7 +286,9 @@ def _standing(watcher: Watcher, agent: str, recorder: Recorder, anchor: Anchor) 
     return standing
 
 
-def _spec(settings: Settings, command: Command, identity: bytes, places: Places) -> ContainerSpec:
+def _spec(
+    settings: Settings, command: Command, identity: bytes, places: Places, operator: str
+) -> ContainerSpec:
     named = (settings.operator_keystore, settings.operator_password_file)
     private = [settings.home, settings.keystores, *command.secrets, *named]
     # Whoever writes these decides which council the next guard listens to, and whether it contains.
@@ -281,7 +297,7 @@ def _spec(settings: Settings, command: Command, identity: bytes, places: Places)
         argv=command.argv,
         work_dir=places.work.resolve(),
         socket_dir=places.socket.parent.resolve(),
-        env=command.env,
+        env={**command.env, "AGENT_GUARD_OPERATOR": operator},
         net=command.net or settings.net,
         rw=tuple(path.resolve() for path in command.rw),
         ro=tuple(path.resolve() for path in command.ro),

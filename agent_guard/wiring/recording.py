@@ -1,7 +1,7 @@
 """Builds what a guard's log needs of its operator: the anchoring, its checkpoints, and the signatures of deaths."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -34,17 +34,24 @@ def anchoring(
     def note(size: int, root: bytes) -> str:
         return sign_note(str(Checkpoint(origin, size, root)), [signer])
 
-    def head(size: int, root: bytes) -> bytes:
-        message = typed_data.head_typed_data(size, root, chain_id, council)
-        return bytes(Account.sign_typed_data(operator.key, full_message=message).signature)
-
     anchor = Anchor(
         store,
         HeadWriter(connection.contract, sender),
-        HeadSigner(note, head),
+        HeadSigner(note, sign_heads(connection, operator)),
         AnchorPolicy(settings.anchor_entries, settings.anchor_age),
     )
     return anchor, str(signer.verifier)
+
+
+def sign_heads(connection: Connection, operator: LocalAccount) -> Callable[[int, bytes], bytes]:
+    """Signs heads of the operator's log, given as size and root: EIP-712, 65 bytes."""
+    chain_id, council = connection.deployment.chain_id, connection.contract.address
+
+    def sign(size: int, root: bytes) -> bytes:
+        message = typed_data.head_typed_data(size, root, chain_id, council)
+        return bytes(Account.sign_typed_data(operator.key, full_message=message).signature)
+
+    return sign
 
 
 def sign_death(

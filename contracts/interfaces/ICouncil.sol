@@ -78,6 +78,18 @@ interface ICouncil {
         bytes32 reason;
     }
 
+    /// @notice A head of an operator's log as the operator vouches for it: EIP-712 `Head(uint64 size,bytes32 root)`, in
+    /// the ballots' domain, so that it holds for one council on one chain. It has no deadline: a log only grows.
+    /// @param size entries
+    /// @param root RFC 6962 root over them
+    /// @param signature the operator's: 65 bytes of ECDSA, or what its ERC-1271 code accepts. Empty: the head that the
+    /// chain holds for the operator is meant, and `size` and `root` are not read
+    struct SignedHead {
+        uint64 size;
+        bytes32 root;
+        bytes signature;
+    }
+
     /// @param halt H: votes to halt
     /// @param resume R: votes to resume, register, re-arm, change an operator or rotate
     /// @param retire D: votes to retire
@@ -130,7 +142,8 @@ interface ICouncil {
     }
 
     // ----------------------------------------------------------------------------------------------------- events
-    // `voters` is a bitmap of the signers whose votes decided: bit i is signers[i] of `setVersion`.
+    // `voters` is a bitmap of the signers whose votes decided: bit i is signers[i] of `setVersion`. It is 0 only in a
+    // `Halted` that came of a fork proof, whose reason is keccak256("fork proof").
 
     event Voted(
         bytes32 indexed agent,
@@ -167,6 +180,10 @@ interface ICouncil {
     event Rotated(uint32 indexed setVersion, address[] signers, Thresholds thresholds);
 
     event Extended(address indexed operator, uint64 oldSize, uint64 newSize, bytes32 root);
+    /// @notice This operator vouched for two heads that no one log can have. Its agents' `Halted` follow.
+    event ForkProven(
+        address indexed operator, uint64 olderSize, bytes32 olderRoot, uint64 newerSize, bytes32 newerRoot
+    );
 
     // ----------------------------------------------------------------------------------------------------- errors
 
@@ -183,6 +200,9 @@ interface ICouncil {
     error SizeNotGrown(uint64 size, uint64 newSize);
     error WrongFrontier(uint64 size, bytes32 root);
     error WrongNodeCount(uint256 expected, uint256 given);
+    error NotSignedBy(address operator);
+    error NoFork();
+    error NotOperatorOf(bytes32 agent, address operator);
 
     // ------------------------------------------------------------------------------------------------------ votes
 
@@ -221,6 +241,30 @@ interface ICouncil {
     /// range, left to right: with c starting at size, each covers 2^min(ctz(c), floor(log2(newSize - c))) leaves.
     /// Where both readings have the same length they are the same.
     function extend(uint64 newSize, bytes32[] calldata frontier, bytes32[] calldata nodes) external;
+
+    /// @notice Halts agents whose operator vouched for two histories, by anyone's call and without a vote. Two heads
+    /// prove it if one log can't have both: of one size, with different roots; or the newer one's tree, opened, has
+    /// another root over its first `older.size` entries than the older one says. At least one is signed by the
+    /// operator; the other may be the chain's. Nobody without such a signature halts anything.
+    /// @dev Reverts unless it is a fork (`NoFork`), opened (`WrongFrontier`, `WrongNodeCount`), signed (`NotSignedBy`),
+    /// and of every agent named (`NotOperatorOf`; the fleet, id 0, has no operator). Halts from every state but RETIRED
+    /// (and RESUMING becomes HALTED); one that is HALTED or RETIRED stays as it is. Epochs and votes stay.
+    ///
+    /// A proof doesn't wear out: as long as that operator guards the agent, whatever was resumed can be halted by it
+    /// again. That is meant: who forked its log once can't be believed again under that key. The way out is
+    /// SET_OPERATOR. A head that is only signed by a former operator touches no agent of the present one.
+    /// @param agents all guarded by `operator` now; none is allowed, and puts the proof on record
+    /// @param older of at most `newer`'s size
+    /// @param frontier,nodes open `newer.root`, as `extend` takes them from `older.size` to `newer.size`; not read if the
+    /// sizes are equal
+    function proveFork(
+        address operator,
+        bytes32[] calldata agents,
+        SignedHead calldata older,
+        SignedHead calldata newer,
+        bytes32[] calldata frontier,
+        bytes32[] calldata nodes
+    ) external;
 
     // ------------------------------------------------------------------------------------------------------ views
 

@@ -25,14 +25,27 @@ library Frontier {
         view
         returns (bytes32)
     {
+        (bytes32 found, bytes32 newRoot) = roots(size, root, newSize, frontier, nodes);
+        if (found != root) revert ICouncil.WrongFrontier(size, root);
+        return newRoot;
+    }
+
+    /// @notice Root of the `size` leaves below `frontier`, and root of these followed by `nodes`: whoever knows the
+    /// second root of `newSize` leaves can find no other frontier and nodes that give it.
+    /// @param claimed is named by the revert of a frontier of another length, and not compared with what is found
+    function roots(uint64 size, bytes32 claimed, uint64 newSize, bytes32[] calldata frontier, bytes32[] calldata nodes)
+        internal
+        view
+        returns (bytes32 root, bytes32 newRoot)
+    {
         uint256 count = frontier.length;
-        if (count != Bits.count(size)) revert ICouncil.WrongFrontier(size, root);
+        if (count != Bits.count(size)) revert ICouncil.WrongFrontier(size, claimed);
         bytes32[MAX_PEAKS] memory peaks;
         for (uint256 i; i < count; ++i) {
             peaks[i] = frontier[i];
         }
-        if (_bag(peaks, count) != root) revert ICouncil.WrongFrontier(size, root);
-        return _bag(peaks, _append(peaks, count, size, newSize, nodes));
+        root = _bag(peaks, count);
+        newRoot = _bag(peaks, _append(peaks, count, size, newSize, nodes));
     }
 
     /// @dev Appends `nodes` to the first `count` of `peaks`, the peaks of `size` leaves, and returns how many there are

@@ -53,6 +53,29 @@ def test_halted_agent_that_died_is_verified_with_its_overrun(guard: Guard) -> No
     assert found["death"]["index"] == 21
 
 
+def test_halt_by_a_fork_proof_is_told_as_one(guard: Guard) -> None:
+    guard.town.vote("halt", AGENT, "signer1")
+    guard.town.prove_fork(AGENT)
+    guard.die()
+    guard.anchor.flush(20)
+    found = audit(guard, "VERIFIED")
+    assert "by a fork proof (its operator signed two histories; no vote)" in found["obedience"]["detail"]
+
+    index = guard.act()
+    guard.anchor.flush(20)
+    found = audit(guard, "TAMPERED")
+    assert found["first_bad"]["index"] == index
+    assert "by a fork proof" in found["first_bad"]["why"]
+
+
+def test_halt_by_votes_is_not_told_as_a_fork(guard: Guard) -> None:
+    guard.town.vote("halt", AGENT, "signer1", "signer2")
+    guard.town.prove_fork(AGENT)
+    guard.die()
+    guard.anchor.flush(20)
+    assert "fork" not in str(audit(guard, "VERIFIED"))
+
+
 @pytest.mark.parametrize("whom", [AGENT, "--all"])
 def test_action_after_the_halt_is_tampering(guard: Guard, whom: str) -> None:
     guard.town.vote("halt", whom, "signer1", "signer2")

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from agent_guard.chain import deployment as records
+
 pytestmark = pytest.mark.chain
 
 SETTINGS = ("--halt", 2, "--resume", 2, "--retire", 3, "--network", "other")
@@ -27,10 +29,22 @@ def test_create_writes_a_record_that_check_confirms(town, cli):
     assert record["address"] == made["target"]
     assert record["transactionHash"] == made["tx"] == record["receipt"]["transactionHash"]
     assert record["args"][0] == [town.address(f"signer{i}") for i in (1, 2, 3)]
-    assert record["deployBlock"] == town.height()
+    assert record["deployBlock"] == town.height() - 1
     assert {"abi", "bytecodeHash", "codeHash", "genesisHash", "compiler"} <= set(record)
     checked = cli.ask("deployment", "check", "--network", "other")
-    assert checked["rows"] == [{"network": "other", "address": made["target"], "chain_id": 31337, "ok": True}]
+    verifier = made["detail"]["log_verifier"]
+    assert checked["rows"] == [
+        {
+            "network": "other",
+            "address": made["target"],
+            "chain_id": 31337,
+            "log_verifier": verifier,
+            "ok": True,
+        }
+    ]
+    beside = json.loads((town.folder / "deployments/other/LogVerifier.json").read_text())
+    assert (beside["contractName"], beside["address"], beside["args"]) == ("LogVerifier", verifier, [])
+    assert set(beside) == set(record)
 
 
 def test_show_and_list_need_no_chain(town, cli):
@@ -100,6 +114,22 @@ def test_create_from_an_empty_account_says_that_it_can_not_pay(town, cli):
 
     assert town.address("operator") in error["message"]
     assert not (town.folder / "deployments/other").exists()
+
+
+def test_create_whose_second_transaction_fails_records_the_council_and_says_so(town, cli, monkeypatch):
+    honest = records.create_verifier
+
+    def poor(endpoint, sender, network):
+        town.rpc("anvil_setBalance", sender.address, "0x1")
+        return honest(endpoint, sender, network)
+
+    monkeypatch.setattr(records, "create_verifier", poor)
+    options = (*signers(town), *SETTINGS, "--account", "operator", "--yes")
+
+    made = cli("deployment", "create", *options)
+
+    assert "The council is deployed and recorded, but no log verifier" in made.stderr
+    assert cli.ask("deployment", "check", "--network", "other")["rows"][0]["log_verifier"] is None
 
 
 COMMANDS = (

@@ -58,3 +58,12 @@ def test_latest_halt_is_the_newest_of_the_agent_or_of_the_fleet_with_its_first_v
     assert (latest(), latest(FLEET).block) == (halt, town.connection.endpoint.block())
     town.vote("retire", "indexer", "signer1", "signer2", "signer3")
     assert latest().block == town.connection.endpoint.block()
+
+
+def test_halt_by_a_fork_proof_has_no_first_vote_though_one_stands(town):
+    town.register("indexer")
+    town.vote("halt", "indexer", "signer1")
+    town.prove_fork("indexer")
+    block = town.connection.endpoint.block()
+    halt = history.latest_halt(town.contract, agent_id("indexer"), 0, block)
+    assert (halt.block, halt.epoch, halt.first_vote_at) == (block, 1, 0)

@@ -34,8 +34,8 @@ contract InvariantsTest is CouncilTest {
 
     /// forge-config: default.invariant.runs = 30
     /// forge-config: default.invariant.depth = 60
-    function invariant_01_02_04_05_06_08_10_11_12_HoldAfterEveryCall() public view {
-        for (uint256 number = 1; number <= 12; ++number) {
+    function invariant_01_02_04_05_06_08_10_11_12_13_HoldAfterEveryCall() public view {
+        for (uint256 number = 1; number <= 13; ++number) {
             vm.assertEq(handler.broken(number), "", "invariant");
         }
     }

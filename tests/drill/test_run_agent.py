@@ -2,8 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
+from eth_account import Account
+
+from agent_guard.keys import keystore
+from agent_guard.typed_data import SignedHead, head_typed_data
 
 pytestmark = pytest.mark.drill
 
@@ -15,6 +20,13 @@ with guard.action("fs.write", path="out.txt") as action:
     open("out.txt", "w").write("work")
     action.result = {"bytes": 4}
 print(guard.status(), file=open("status.txt", "w"))
+"""
+RECEIPT = """
+from agent_guard.sdk import Guard
+guard = Guard()
+with guard.action("fs.write", path="out.txt") as action:
+    pass
+open("receipt", "w").write(action.receipt().head.encode())
 """
 CURL = """
 curl -sS --unix-socket "$AGENT_GUARD_SOCKET" --json '{"tool":"curl.step","arguments":{"n":1}}' \\
@@ -52,6 +64,29 @@ def test_sdk_acts_inside_the_container_and_the_log_holds_it(drill, guard):
     assert drill.cli.ask("audit", "indexer")["result"] == "VERIFIED"
     shown = drill.cli.ask("log", "show", "indexer", "2")
     assert "fs.write" in json.dumps(shown)
+
+
+def test_agent_keeps_signed_receipts_that_stand_against_its_operator(drill, guard):
+    """Of an honest operator they prove nothing; of one that signs another history for that size, they halt."""
+    run = guard(drill, RECEIPT)
+
+    assert run.code() == 0, run.told
+    head = SignedHead.decode((run.work / "receipt").read_text())
+    assert head.signer() == head.operator == drill.address("operator")
+    proven = drill.cli.fails("AG433", 1, "log", "accuse", "indexer", run.work / "receipt", "--dry-run")
+    assert "Nothing is proven" in proven["message"]
+
+    operator = keystore.unlock(drill.keys.folder / "operator", "devnet")
+    message = head_typed_data(head.size, bytes(32), head.chain_id, head.council)
+    lie = replace(
+        head,
+        root=bytes(32),
+        signature=bytes(Account.sign_typed_data(operator.key, full_message=message).signature),
+    )
+    (drill.folder / "lie").write_text(lie.encode())
+    command = ("log", "accuse", "indexer", run.work / "receipt", drill.folder / "lie")
+    done = drill.cli.ask(*command, "--account", "signer3", "--yes")
+    assert (done["applied"], done["detail"]["state"]) == (True, "halted")
 
 
 def test_a_task_told_to_stop_in_its_container_goes_on_in_the_next_run(drill, guard):

@@ -55,6 +55,11 @@ def test_artifact_recompiled_from_sources_is_the_same_to_the_byte(script: Module
         assert script.artifact_path(qualified).read_text("utf-8") == rebuilt
 
 
+def test_core_imports_no_periphery(script: ModuleType, artifact: dict[str, Any]) -> None:
+    assert not [name for name in artifact["sources"] if "periphery" in name]
+    assert [name for name in script.CONTRACTS if "periphery" in name]
+
+
 def test_artifact_sources_match_the_files_on_disk(script: ModuleType, artifact: dict[str, Any]) -> None:
     texts = script.read_sources([artifact["sourceName"]])
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {CouncilTest, ICouncil, Vm} from "./CouncilTest.sol";
+import {ICouncil} from "./CouncilTest.sol";
+import {Heads} from "./Heads.sol";
+import {Vm} from "./Vm.sol";
 
-/// @notice Plays everyone at once against one council: signers past, present and future, strangers, and the clock. It
+/// @notice Plays everyone at once against one council: signers past, present and future, strangers, an operator that
+/// forks its log and those who accuse it rightly or wrongly, and the clock. It
 /// writes down each vote that was taken and holds every change that it sees against what those votes allow. What is
 /// broken is noted under the number of the invariant (contract.md's list) and never reverts, so that it cannot be lost.
-contract CouncilHandler is CouncilTest {
+contract CouncilHandler is Heads {
     bytes32 private constant SECOND = keccak256("agent-2");
     bytes32[3] private ids = [FLEET, AGENT, SECOND];
     address[8] private pool;
@@ -30,6 +33,7 @@ contract CouncilHandler is CouncilTest {
     ICouncil.Thresholds private nextNeed;
     uint256 private salt;
     bytes32 private operatorParam;
+    bool private proven; // the last call held a true fork proof against oscar
 
     constructor() {
         setUp();
@@ -37,10 +41,11 @@ contract CouncilHandler is CouncilTest {
         for (uint256 i; i < R; ++i) {
             for (uint256 a; a < 2; ++a) {
                 bytes32 id = a == 0 ? AGENT : SECOND;
-                votedAt[_question(id, ICouncil.Action.REGISTER, _word(OPERATOR), 0, 1)][signers[i]] = START;
+                bytes32 param = _word(a == 0 ? OPERATOR : oscar);
+                votedAt[_question(id, ICouncil.Action.REGISTER, param, 0, 1)][signers[i]] = START;
             }
         }
-        _register(SECOND, OPERATOR);
+        _register(SECOND, oscar);
     }
 
     function theCouncil() external view returns (ICouncil) {
@@ -52,7 +57,7 @@ contract CouncilHandler is CouncilTest {
     }
 
     function selectors() external pure returns (bytes4[] memory list) {
-        list = new bytes4[](9);
+        list = new bytes4[](10);
         list[0] = this.vote.selector;
         list[1] = this.submitOne.selector;
         list[2] = this.submitHalts.selector;
@@ -62,6 +67,7 @@ contract CouncilHandler is CouncilTest {
         list[6] = this.rotate.selector;
         list[7] = this.wait.selector;
         list[8] = this.turn.selector;
+        list[9] = this.accuse.selector;
     }
 
     // ------------------------------------------------------------------------------------------------------- moves
@@ -202,7 +208,40 @@ contract CouncilHandler is CouncilTest {
         _judge();
     }
 
+    /// @dev Anyone accuses oscar of a fork: three times of eight with the heads to show for it.
+    function accuse(uint8 agent, uint8 twist, uint64 size, bytes32 root, bytes memory noise) external {
+        bytes32 id = idAt(agent);
+        ICouncil.SignedHead[2] memory heads = _accusation(twist % 8, size, root, noise);
+        _look(council.proveFork.selector, id, address(this));
+        proven = twist % 8 < 3;
+        bool owed = proven && before[_indexOf(id)].operator == oscar;
+        try council.proveFork(oscar, _one(id), heads[0], heads[1], none, none) {
+            _check(13, owed, "taken for a fork proof");
+        } catch {
+            _check(13, !owed, "a true fork proof was refused");
+        }
+        ICouncil.State state = council.stateOf(id);
+        bool stopped = state == ICouncil.State.HALTED || state == ICouncil.State.RETIRED;
+        _check(13, !owed || stopped, "a true fork proof did not halt");
+        _judge();
+    }
+
     // ----------------------------------------------------------------------------------------------------- behind it
+
+    function _accusation(uint8 twist, uint64 size, bytes32 root, bytes memory noise)
+        private
+        view
+        returns (ICouncil.SignedHead[2] memory heads)
+    {
+        bytes memory elsewhere = _signHead(keyOf[oscar], _headDigest(address(this), vm.getChainId(), size, ~root));
+        heads = [_signed(size, root), _signed(size, ~root)];
+        if (twist == 2) heads = [_signed(0, root), _anchored()]; // oscar has nothing on chain
+        if (twist == 3) heads[1] = _signedBy(mallory, size, ~root);
+        if (twist == 4) heads = [_anchored(), _anchored()];
+        if (twist == 5) heads = [_head(size, root, noise), _head(size, ~root, noise)];
+        if (twist == 6) heads[1] = heads[0];
+        if (twist == 7) heads[1] = _head(size, ~root, elsewhere);
+    }
 
     function _end(ICouncil.Snapshot memory s, uint256 which) private view returns (uint256) {
         if (which % 2 == 0 && s.pausedUntil > _now()) return s.pausedUntil;
@@ -228,7 +267,9 @@ contract CouncilHandler is CouncilTest {
         if (what == ICouncil.Action.VETO) {
             return council.stateOf(id) == ICouncil.State.RESUMING ? bytes32(0) : operatorParam;
         }
-        if (what == ICouncil.Action.SET_OPERATOR) return _word(address(uint160(0xabc000 + _now() % 4096)));
+        if (what == ICouncil.Action.SET_OPERATOR) {
+            return _word(_now() % 3 == 0 ? oscar : address(uint160(0xabc000 + _now() % 4096)));
+        }
         if (what >= ICouncil.Action.REGISTER) return _word(OPERATOR);
         return what == ICouncil.Action.RESUME ? _undoing(id) : bytes32(0);
     }
@@ -342,7 +383,10 @@ contract CouncilHandler is CouncilTest {
         } else if (b.state == ICouncil.State.RETIRED) {
             _judgeEvent(b, logs, _judgeQuorum(2, a, ICouncil.Action.RETIRE, 0, needBefore.retire), 1);
         } else if (b.state == ICouncil.State.HALTED && _set() == setBefore) {
-            if (from == ICouncil.State.RESUMING && a.operator != b.operator) {
+            if (called == council.proveFork.selector) {
+                _check(13, proven && calledOn == a.agent && a.operator == oscar, "halted without a fork");
+                _judgeFork(b, logs);
+            } else if (from == ICouncil.State.RESUMING && a.operator != b.operator) {
                 _judgeEvent(b, logs, 0, 0); // that it was scheduled, `FinishOperator.t.sol` sees to
             } else if (from == ICouncil.State.RESUMING && b.vetoes > a.vetoes) {
                 uint256 needed = a.vetoes < needBefore.halt ? a.vetoes + 1 : needBefore.halt;
@@ -377,6 +421,15 @@ contract CouncilHandler is CouncilTest {
             if (who && bytes32(_wordAt(logs[i].data, votersAt + 1)) == REASON) return;
         }
         _check(10, false, "a change without an event of its epoch, voters and reason");
+    }
+
+    /// @dev 10 and 13: a halt that nobody voted for says so, and why.
+    function _judgeFork(ICouncil.Snapshot memory b, Vm.Log[] memory logs) private {
+        bool fork = logs.length == 2 && logs[0].topics[0] == ICouncil.ForkProven.selector
+            && logs[0].topics[1] == _word(b.operator) && logs[1].topics[0] == ICouncil.Halted.selector
+            && logs[1].topics[1] == b.agent;
+        bytes memory expected = abi.encode(b.epoch, b.haltedSize, uint64(0), FORK_PROOF);
+        _check(10, fork && keccak256(logs[1].data) == keccak256(expected), "a fork's halt without its events");
     }
 
     /// @dev 3 and 5: the votes that stand are the ones taken here, no more and no fewer; and enough of them halt.

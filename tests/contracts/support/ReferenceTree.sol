@@ -52,6 +52,27 @@ library ReferenceTree {
         }
     }
 
+    /// @dev PATH(index, D[size]) of RFC 6962, 2.1.1, lowest hash first: the roots of the halves that the leaf is not in.
+    function path(bytes32[] memory list, uint256 index, uint256 size) internal pure returns (bytes32[] memory hashes) {
+        (uint256 from, uint256 to, uint256 depth) = (0, size, 0);
+        bytes32[] memory down = new bytes32[](64);
+        while (to - from > 1) {
+            uint256 k = 1;
+            while (k * 2 < to - from) k *= 2;
+            bool left = index < from + k;
+            down[depth++] = left ? root(list, from + k, to) : root(list, from, from + k);
+            (from, to) = left ? (from, from + k) : (from + k, to);
+        }
+        return _reversed(down, depth);
+    }
+
+    function _reversed(bytes32[] memory list, uint256 count) private pure returns (bytes32[] memory back) {
+        back = new bytes32[](count);
+        for (uint256 i; i < count; ++i) {
+            back[i] = list[count - 1 - i];
+        }
+    }
+
     // A tree whose leaves are all the same has only 64 different perfect subtrees, so that it can be followed to any
     // size that fits 64 bits.
 
@@ -67,6 +88,23 @@ library ReferenceTree {
         while (2 ** (l + 1) <= size) ++l;
         if (size == 2 ** l) return level[l];
         return node(level[l], uniformRoot(level, size - 2 ** l));
+    }
+
+    function uniformPath(bytes32[64] memory level, uint256 index, uint256 size)
+        internal
+        pure
+        returns (bytes32[] memory)
+    {
+        bytes32[] memory down = new bytes32[](64);
+        uint256 depth;
+        while (size > 1) {
+            uint256 l;
+            while (2 ** (l + 1) < size) ++l;
+            bool left = index < 2 ** l;
+            down[depth++] = left ? uniformRoot(level, size - 2 ** l) : level[l];
+            (index, size) = left ? (index, 2 ** l) : (index - 2 ** l, size - 2 ** l);
+        }
+        return _reversed(down, depth);
     }
 
     function uniformCover(bytes32[64] memory level, uint256 from, uint256 to)

@@ -10,14 +10,16 @@ import pytest
 
 from agent_guard.api import create_app, door
 from agent_guard.errors import CATALOGUE
+from agent_guard.gate import Receipts
 from agent_guard.log.tree import frontier_at
 from agent_guard.merkle import leaf_hash, verify_inclusion
 from agent_guard.store import SavedCheckpoint
-from agent_guard.types import AgentState, Decision, Head, Standing, State
+from agent_guard.types import AgentState, Decision, Head, LogIdentity, Standing, State
 
 pytestmark = pytest.mark.unit
 
 JSON = {"content-type": "application/json"}
+OPERATOR = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 ACTION = {"tool": "fs.write", "arguments": {"path": "a.txt"}}
 
 
@@ -91,7 +93,29 @@ def test_an_outcome_is_recorded_and_the_action_then_shows_what_closed_it(client,
         {"path": "a.txt"},
         outcome.index,
     )
-    assert shown["proof"] is None
+    assert (shown["proof"], shown["receipt"]) == (None, None)
+
+
+def test_an_action_is_shown_with_the_operators_signed_head_over_it(make_gate, log):
+    identity = LogIdentity(31337, OPERATOR, OPERATOR)
+    client = Client(make_gate(receipts=Receipts(identity, lambda size, root: bytes([size]) * 65)))
+    for _ in range(5):
+        client.post("/v1/actions", ACTION)
+
+    shown = client.get("/v1/actions/3").json()
+
+    receipt = shown["receipt"]
+    hashes = [bytes.fromhex(node[2:]) for node in receipt.pop("inclusion")]
+    root = frontier_at(log.reader, 5).root()
+    assert receipt == {
+        "chain_id": 31337,
+        "council": OPERATOR,
+        "operator": OPERATOR,
+        "size": 5,
+        "root": "0x" + root.hex(),
+        "signature": "0x" + "05" * 65,
+    }
+    verify_inclusion(leaf_hash(shown["entry"].encode()), 3, 5, hashes, root)
 
 
 def test_an_anchored_action_is_shown_with_a_proof_that_holds(client, log):
