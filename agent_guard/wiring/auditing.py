@@ -10,7 +10,7 @@ from agent_guard.errors import GuardError
 from agent_guard.log.reading import AnyLog, rows_until_damage
 from agent_guard.session.places import Places
 from agent_guard.settings import Settings
-from agent_guard.store import Reader
+from agent_guard.store import SqliteReader
 from agent_guard.store.tiles import TileLog
 from agent_guard.types import FLEET, AgentState, Block, LogIdentity
 from agent_guard.wiring import Connection, connect
@@ -47,7 +47,7 @@ def open_log(where: str) -> AnyLog:
         GuardError: AG510 there is none, AG515 it is damaged, AG518 it is another program's, AG543 the site fails.
     """
     tiled = is_url(where) or Path(where).is_dir()
-    return TileLog(source_of(where)) if tiled else Reader(Path(where))
+    return TileLog(source_of(where)) if tiled else SqliteReader(Path(where))
 
 
 def log_of(reader: AnyLog) -> Log:

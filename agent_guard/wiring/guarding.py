@@ -44,7 +44,7 @@ from agent_guard.session.pulse import Pulse, keep_death
 from agent_guard.session.session import Parts, Session
 from agent_guard.session.ward import WardParts, may_not_run
 from agent_guard.settings import Settings
-from agent_guard.store import Reader, Store
+from agent_guard.store import Reader, SqliteStore
 from agent_guard.types import Decision, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
@@ -115,7 +115,7 @@ def guarded(
             place.create()
         for subscription in subscriptions:
             stack.callback(subscription.stop)
-        store = stack.enter_context(Store(shared.log, log_identity(connection, operator.address)))
+        store = stack.enter_context(SqliteStore(shared.log, log_identity(connection, operator.address)))
         sender = connection.sender(operator)
         anchor, vkey = anchoring(connection, operator, sender, store, shared)
         stack.callback(anchor.close)

@@ -16,7 +16,7 @@ from agent_guard.entry import Entry
 from agent_guard.log.recorder import Recorder
 from agent_guard.log.tree import frontier_at
 from agent_guard.merkle import Frontier, leaf_hash
-from agent_guard.store import Reader, Store
+from agent_guard.store import SqliteReader, SqliteStore
 from agent_guard.types import LogIdentity
 
 pytestmark = pytest.mark.unit
@@ -41,7 +41,7 @@ def check_whole(path: Path, acknowledged: dict[int, str]) -> None:
     """Every acknowledged entry is there, indices and counters have no gap, and leaves are those of the bodies."""
     counters: dict[bytes, int] = defaultdict(int)
     tree = Frontier()
-    with Reader(path) as reader:
+    with SqliteReader(path) as reader:
         for expected, row in enumerate(reader.rows()):
             entry = Entry.decode(row.body)
             assert (row.index, entry.index, entry.counter) == (expected, expected, counters[row.agent])
@@ -66,7 +66,7 @@ def test_kill_minus_nine_at_random_moments_loses_no_acknowledged_entry(
             assert acknowledged.setdefault(int(index), leaf) == leaf
         check_whole(path, dict(acknowledged))
     assert len(acknowledged) >= KILLS
-    with Store(path, identity) as store:
+    with SqliteStore(path, identity) as store:
         recorder = Recorder(store, block=lambda: None)
         assert recorder.append("a", "config", {}).result().index == store.size - 1
         recorder.close()

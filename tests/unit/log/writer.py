@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from agent_guard.log.recorder import Recorder
-from agent_guard.store import Store
+from agent_guard.store import SqliteStore
 from agent_guard.types import Block, LogIdentity
 
 IDENTITY = LogIdentity(31337, "0x" + "Aa" * 20, "0x" + "Bb" * 20)
@@ -24,7 +24,7 @@ def record(recorder: Recorder, agent: str) -> None:
         os.write(1, f"{agent} {done.counter} {done.index} {done.leaf_hash.hex()}\n".encode())
 
 
-store = Store(Path(sys.argv[1]), IDENTITY)
+store = SqliteStore(Path(sys.argv[1]), IDENTITY)
 writer = Recorder(store, block=lambda: Block(1, bytes(32), 1))
 for name in ("a", "b", "c", "d"):
     threading.Thread(target=record, args=(writer, name), daemon=True).start()

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Self
 
 from agent_guard.errors import GuardError
-from agent_guard.store import schema
-from agent_guard.store.failures import is_full, translated
-from agent_guard.store.lock import WriterLock
-from agent_guard.store.reader import Reader
 from agent_guard.store.rows import Row, SavedCheckpoint
+from agent_guard.store.sqlite import schema
+from agent_guard.store.sqlite.failures import is_full, translated
+from agent_guard.store.sqlite.lock import WriterLock
+from agent_guard.store.sqlite.reader import SqliteReader
 from agent_guard.types import LogIdentity
 
 BUSY_SECONDS = 5.0
 
 
-class Store:
+class SqliteStore:
     """The writer of the log at `path`, which is created if it is not there.
 
     Methods may be called from any thread; `_lock` guards the connection.
@@ -61,9 +61,9 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def reader(self) -> Reader:
+    def reader(self) -> SqliteReader:
         """A new reading connection to the same log; the caller closes it."""
-        return Reader(self.path)
+        return SqliteReader(self.path)
 
     @property
     def size(self) -> int:
