@@ -70,7 +70,7 @@ class Reader(Protocol):
 class Store(Protocol):
     """The one writer of one log. Methods may be called from any thread.
 
-    Guarantees: what `append` and `save_checkpoint` did is durable when they return; a batch is stored whole or
+    Guarantees: what `append`, `save_checkpoint` and `erase` did is durable when they return; a batch is stored whole or
     not at all; no second writer, however this one ends. After a failure whose outcome is unknown (the process killed, a
     connection cut) opening the log again finds all that was acknowledged, in its place and once.
     """
@@ -104,4 +104,14 @@ class Store(Protocol):
         Raises:
             GuardError: as `append`.
             ValueError: a head of the same size with another root is there; it stays.
+        """
+
+    def erase(self, index: int) -> None:
+        """Removes salt and content of the entry at `index`; the entry and its leaf stay, and so does every proof.
+
+        Durable on return; what has no content (any more) is left as it is, so that it may be called again. How soon the
+        bytes themselves are gone is the implementation's to say.
+
+        Raises:
+            GuardError: as `append`.
         """

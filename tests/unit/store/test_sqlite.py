@@ -14,7 +14,7 @@ import pytest
 
 import agent_guard
 from agent_guard.errors import GuardError
-from agent_guard.store import Row, SavedCheckpoint, SqliteReader, SqliteStore, Store
+from agent_guard.store import Content, Row, SavedCheckpoint, SqliteReader, SqliteStore, Store
 from agent_guard.types import LogIdentity
 
 WALKER, OTHER = b"w" * 32, b"o" * 32
@@ -83,6 +83,9 @@ def test_batch_with_one_bad_row_leaves_nothing_behind(store: Store, row: MakeRow
         "UPDATE entry SET body = x'00'",
         "DELETE FROM entry WHERE leaf_index = 0",
         "UPDATE content SET body = x'00'",
+        "INSERT OR REPLACE INTO content VALUES (0, x'00', x'00')",
+        "UPDATE idempotency SET leaf_index = 0",
+        "DELETE FROM idempotency",
         "UPDATE log SET operator = 'me'",
         "DELETE FROM log",
         "UPDATE checkpoint SET root = zeroblob(32)",
@@ -92,19 +95,67 @@ def test_batch_with_one_bad_row_leaves_nothing_behind(store: Store, row: MakeRow
 def test_history_changed_by_sql_is_refused(
     store: Store, row: MakeRow, shell: sqlite3.Connection, change: str
 ) -> None:
-    store.append([row(0)])
+    store.append([row(0, key="k")])
     store.save_checkpoint(SavedCheckpoint(1, (bytes(32),), b"r" * 32, "note", b"s", "0x1"))
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         shell.execute(change)
 
 
-def test_content_can_be_erased_and_its_entry_stays(
-    store: Store, row: MakeRow, shell: sqlite3.Connection
-) -> None:
+def on_disk(path: Path) -> bytes:
+    """All bytes of the database's files."""
+    return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
+
+
+@pytest.mark.parametrize("size", [32, 3_000, 200_000])
+def test_erased_content_is_in_no_file_of_the_log(store: Store, path: Path, row: MakeRow, size: int) -> None:
+    noise = [os.urandom(size) for _ in range(5)]
+    rows = [replace(row(n), content=Content(os.urandom(32), body)) for n, body in enumerate(noise)]
+    store.append(rows[:3])
+    store.append(rows[3:])
+    erased, kept = rows[2].content, rows[3].content
+    assert erased is not None
+    assert kept is not None
+    assert erased.salt in on_disk(path)
+    assert erased.body[-16:] in on_disk(path)
+    store.erase(2)
+    left = on_disk(path)
+    # In pieces: a long body is spread over pages.
+    assert not [at for at in range(0, size - 15, 16) if erased.body[at : at + 16] in left]
+    assert erased.salt not in left
+    assert kept.salt in left
+
+
+def test_bytes_that_a_reader_holds_are_erased_once_he_is_done(store: Store, path: Path, row: MakeRow) -> None:
+    store._connection.execute("PRAGMA busy_timeout = 50")
     store.append([row(0)])
-    shell.execute("DELETE FROM content")
     with store.reader() as reader:
-        assert list(reader.rows()) == [replace(row(0), content=None)]
+        with reader.snapshot():
+            assert reader.row(0) == row(0)
+            with pytest.raises(GuardError, match="somebody reads") as caught:
+                store.erase(0)
+            assert reader.row(0) == row(0)
+        assert caught.value.code == "AG514"
+        assert reader.row(0) == replace(row(0), content=None)
+    store.erase(0)
+    assert row(0).content.body not in on_disk(path)
+    store.append([row(1)])
+
+
+def test_erasing_leaves_the_entry_and_can_be_repeated(store: Store, row: MakeRow) -> None:
+    store.append([row(0), row(1)])
+    for _ in range(2):
+        store.erase(0)
+    store.erase(7)
+    with store.reader() as reader:
+        assert list(reader.rows()) == [replace(row(0), content=None), row(1)]
+
+
+def test_erased_content_can_not_be_put_back(store: Store, row: MakeRow, shell: sqlite3.Connection) -> None:
+    store.append([row(0)])
+    store.erase(0)
+    for verb in ("INSERT", "INSERT OR REPLACE"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            shell.execute(f"{verb} INTO content VALUES (0, x'00', x'00')")
 
 
 def test_idempotency_key_leads_to_its_entry_for_its_agent_only(store: Store, row: MakeRow) -> None:
@@ -390,7 +441,7 @@ def test_columns_of_another_type_reach_nobody_as_such(
     shell.executescript(
         "CREATE TABLE forged (leaf_index INTEGER PRIMARY KEY, agent, counter, kind, body, leaf);"
         "INSERT INTO forged VALUES (0, x'6131', 0, 7, 'text', 12);"
-        "DROP TABLE entry; ALTER TABLE forged RENAME TO entry;"
+        "DROP TRIGGER content_insert; DROP TABLE entry; ALTER TABLE forged RENAME TO entry;"
     )
     with store.reader() as reader:
         found = reader.row(0)
