@@ -30,14 +30,14 @@ class Server:
 
     def __init__(self, **settings: str) -> None:
         self._programs = _programs()
-        self._user = _user()
+        self.user = _user()
         self._settings = {"fsync": "on", "max_connections": "60", "shared_buffers": "16MB"} | settings
         self.folder = Path(tempfile.mkdtemp(prefix="agent-guard-pg-"))
         self.data = self.folder / "data"
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        if self._user:
-            os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, -1)
+        if self.user:
+            os.chown(self.folder, pwd.getpwnam(self.user).pw_uid, -1)
         self._run(
             "initdb", "-D", self.data, "-U", "postgres", "-E", "UTF8", "--locale=C", "-A", "trust", "-k"
         )
@@ -64,7 +64,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                user=self._user,
+                user=self.user,
                 cwd=self.folder,
             )
         self._wait_until_it_answers()
@@ -124,7 +124,7 @@ class Server:
 
     def _run(self, program: str, *arguments: object) -> None:
         command = [self._programs / program, *map(str, arguments)]
-        subprocess.run(command, check=True, capture_output=True, user=self._user, cwd=self.folder)
+        subprocess.run(command, check=True, capture_output=True, user=self.user, cwd=self.folder)
 
 
 def _programs() -> Path:
