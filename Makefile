@@ -12,7 +12,10 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
 
-install: $(VENV)/.installed node_modules/.installed bubblewrap  ## a virtual environment, Foundry and solc, bubblewrap
+install: tools postgresql  ## a virtual environment, Foundry and solc, bubblewrap; PostgreSQL for the tests
+
+.PHONY: tools
+tools: $(VENV)/.installed node_modules/.installed bubblewrap
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +35,20 @@ bubblewrap:
 	  echo "installing bubblewrap (Debian package)"; \
 	  { $$sudo apt-get install -y -qq bubblewrap || { $$sudo apt-get update -qq && $$sudo apt-get install -y -qq bubblewrap; }; } >/dev/null; }
 
-demo: install  ## a local chain, an agent under guard, two of three signers, a death receipt, an audit
+# The programs of Debian's package are enough: the tests start servers of their own. A drop-in, which lasts as long as the
+# installation, keeps it from making a cluster of the host's, which would run from then on.
+POSTGRES := /usr/lib/postgresql
+.PHONY: postgresql
+postgresql:
+	@command -v initdb >/dev/null || ls $(POSTGRES)/*/bin/initdb >/dev/null 2>&1 || { \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; drop_in=/etc/postgresql-common/createcluster.d; \
+	  echo "installing postgresql (Debian package)"; \
+	  $$sudo mkdir -p $$drop_in; \
+	  echo "create_main_cluster = false" | $$sudo tee $$drop_in/agent-guard.conf >/dev/null; \
+	  { $$sudo apt-get install -y -qq postgresql || { $$sudo apt-get update -qq && $$sudo apt-get install -y -qq postgresql; }; } >/dev/null; \
+	  installed=$$?; $$sudo rm -f $$drop_in/agent-guard.conf; exit $$installed; }
+
+demo: tools  ## a local chain, an agent under guard, two of three signers, a death receipt, an audit
 	agent-guard demo
 
 test: install lint contracts python  ## lint and every test

@@ -5,12 +5,21 @@ secret's value ever stands in an error. Every setting `name` is `AGENT_GUARD_NAM
 secret is always a path to a file (`*_FILE`), never the secret.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from agent_guard.errors import GuardError
 
@@ -31,6 +40,18 @@ Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
 Grace = Annotated[float, Field(ge=0, le=86_400)]
 Listen = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[1-9][0-9]{0,4}$")]
 Urls = Annotated[tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
+
+
+def _without_password(value: str) -> str:
+    """Refuses an address that holds a password, before anything else could repeat it."""
+    if re.match(r"[a-z]+://[^/@?]*:[^/@?]*@", value) or re.search(r"[?&](ssl)?password=", value):
+        raise ValueError("holds a password; write that into the file that store_password_file names")
+    return value
+
+
+Store = Annotated[
+    str, Field(pattern=r"^(sqlite|postgres(ql)?://[^\s#]{1,2000})$"), AfterValidator(_without_password)
+]
 
 
 class Settings(BaseModel):
@@ -70,6 +91,9 @@ class Settings(BaseModel):
     operator_keystore: Path | None = None
     operator_password_file: Path | None = None
     keystores: Path = Path("~/.foundry/keystores")
+
+    store: Store = "sqlite"
+    store_password_file: Path | None = None
 
     anchor_entries: Annotated[int, Field(ge=1, le=1_000_000)] = 256
     anchor_age: Seconds = 10.0

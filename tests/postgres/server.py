@@ -132,7 +132,7 @@ def _programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if not found and (elsewhere := shutil.which("initdb")):
         found = [Path(elsewhere).resolve()]
-    assert found, "PostgreSQL's server is not installed: make install"
+    assert found, "PostgreSQL's server is not installed: make postgresql"
     return found[-1].parent
 
 

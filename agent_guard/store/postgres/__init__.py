@@ -8,7 +8,7 @@ this folder says what is guaranteed, and what a server must be for it.
 
 from agent_guard.store.postgres.address import Address
 from agent_guard.store.postgres.reader import PostgresReader
-from agent_guard.store.postgres.server import ServerFacts, look_at
+from agent_guard.store.postgres.server import ServerFacts, check, look_at
 from agent_guard.store.postgres.store import PostgresStore
 
-__all__ = ["Address", "PostgresReader", "PostgresStore", "ServerFacts", "look_at"]
+__all__ = ["Address", "PostgresReader", "PostgresStore", "ServerFacts", "check", "look_at"]

@@ -19,13 +19,15 @@ _ASK = """
 SELECT current_setting('server_version'), current_setting('server_version_num')::int, current_setting('fsync'),
   current_setting('full_page_writes'), current_setting('server_encoding'),
   pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,
+  has_database_privilege(current_database(), 'CREATE'),
   (SELECT array_agg(nspname::text ORDER BY nspname) FROM pg_namespace WHERE nspname ~ '^agent_guard_[0-9a-f]{40}$')
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What a server says of itself. `logs`: the operators whose logs lie in the database, as hex addresses."""
+    """What a server says of itself. `may_create`: whether this user may make schemas; `logs`: the operators whose
+    logs lie in the database, as hex addresses."""
 
     version: str
     version_number: int
@@ -33,6 +35,7 @@ class ServerFacts:
     full_page_writes: bool
     encoding: str
     read_only: bool
+    may_create: bool
     logs: tuple[str, ...]
 
 
@@ -44,9 +47,9 @@ def look_at(address: Address) -> ServerFacts:
 
 def ask(connection: BoundedConnection, address: Address) -> ServerFacts:
     with translated(address, "ask the server about itself"):
-        version, number, fsync, pages, encoding, read_only, schemas = one(connection, _ASK)
+        version, number, fsync, pages, encoding, read_only, may_create, schemas = one(connection, _ASK)
     logs = tuple(f"0x{name[-40:]}" for name in schemas or ())
-    return ServerFacts(version, number, fsync == "on", pages == "on", encoding, read_only, logs)
+    return ServerFacts(version, number, fsync == "on", pages == "on", encoding, read_only, may_create, logs)
 
 
 def check(server: ServerFacts, address: Address) -> None:

@@ -1,9 +1,11 @@
 """One writer for a log on a server: the lock keeps others out, and the term keeps out who was replaced."""
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -165,12 +167,13 @@ def test_log_must_be_named_where_there_are_several(server_place: PostgresPlace) 
         assert reader.identity() == identity_of(1)
 
 
-RIGHTS = """
-CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA {log} TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA {log} TO {role};
-GRANT INSERT ON {log}.entry, {log}.content, {log}.idempotency, {log}.checkpoint TO {role};
-GRANT UPDATE ON {log}.writer TO {role}; GRANT DELETE ON {log}.content TO {role};
-GRANT UPDATE (note, signature, tx) ON {log}.checkpoint TO {role};
-"""
+README = Path(__file__).parents[3] / "agent_guard/store/README.md"
+
+
+def documented_rights(schema: str, role: str) -> str:
+    """The GRANTs of the store's README."""
+    (block,) = re.findall(r"```sql\n(.*?)```", README.read_text(), re.S)
+    return block.replace(":log", schema).replace(":guard", role)
 
 
 FORBIDDEN = (
@@ -189,11 +192,10 @@ FORBIDDEN = (
 def test_a_role_with_the_documented_rights_alone_writes_and_can_do_nothing_else(
     server_place: PostgresPlace, postgres: Any, database: str
 ) -> None:
-    """The rights are those of agent_guard/store/README.md."""
     open_store(server_place).close()
     role, schema = f"guard_{database}", server_place.address.of(IDENTITY.operator).schema
     with postgres.connect(database) as shell:
-        shell.execute(RIGHTS.format(role=role, log=schema))
+        shell.execute(f"CREATE ROLE {role} LOGIN; {documented_rights(schema, role)}")
     address = Address.parse(postgres.url(database, role))
     with PostgresStore(address, IDENTITY) as store, store.reader() as reader:
         store.append([make_row(0, key="k"), make_row(1)])
