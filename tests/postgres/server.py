@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,7 @@ class Server:
 
     def kill(self) -> None:
         """As a power cut: every process at once, with SIGKILL."""
-        for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         assert self._process is not None
         self._process.wait(timeout=START_SECONDS)
         self._process = None
@@ -90,12 +90,10 @@ class Server:
 
     def freeze(self) -> None:
         """The server hangs: nothing of it runs, and its sockets stay open."""
-        for pid in self.processes():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        for pid in self.processes():
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def processes(self) -> list[int]:
         """The server's own processes: the one that was started, and its children."""
@@ -103,6 +101,11 @@ class Server:
         parent = self._process.pid
         found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True)
         return [parent, *map(int, found.stdout.split())]
+
+    def _signal(self, number: int) -> None:
+        for pid in self.processes():
+            with suppress(ProcessLookupError):  # a session's process may end meanwhile
+                os.kill(pid, number)
 
     def close(self) -> None:
         if self._process is not None:

@@ -15,6 +15,7 @@ from agent_guard.errors import GuardError
 from agent_guard.log.recorder import Recorder
 from agent_guard.store import SavedCheckpoint
 from agent_guard.store.postgres import Address, PostgresReader, PostgresStore, look_at
+from agent_guard.store.postgres.store import _ENTRY, _entry_values
 from agent_guard.types import Block, LogIdentity
 from tests.chain.stores.conftest import PostgresPlace
 from tests.unit.log.test_crash import check_whole
@@ -118,12 +119,18 @@ def test_term_never_falls(server_place: PostgresPlace) -> None:
             server_place.sql(f"UPDATE writer SET term = {term}")  # noqa: S608
 
 
-def test_gap_is_refused_by_the_database_too(server_place: PostgresPlace) -> None:
+@pytest.mark.parametrize("indices", [[2], [1, 3], [2, 1, 4], [-1]])
+def test_gap_is_refused_by_the_database_too(server_place: PostgresPlace, indices: list[int]) -> None:
     with open_store(server_place) as store:
         store.append([make_row(0)])
-        store._size = 2
-        with pytest.raises(GuardError, match="leave a gap"):
-            store.append([make_row(2)])
+        rows = [_entry_values(replace(make_row(index), counter=index)) for index in map(abs, indices)]
+        rows = [(index, *values[1:]) for index, values in zip(indices, rows, strict=True)]
+        with (
+            pytest.raises(GuardError, match=r"leave a gap|check constraint"),
+            store._transaction("leave a gap"),
+        ):
+            store._insert(store._connection, _ENTRY, rows)
+        store.append([make_row(1)])
 
 
 def test_holder_of_the_log_is_named_by_its_session(server_place: PostgresPlace) -> None:

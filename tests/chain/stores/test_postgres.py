@@ -331,6 +331,19 @@ def test_erased_bytes_are_gone_from_the_tables_after_the_documented_vacuum(
             assert [row.content is None for row in reader.rows()] == [True, False, True]
 
 
+def test_erased_content_can_not_be_put_back_by_the_writer_himself(server_place: PostgresPlace) -> None:
+    with open_store(server_place) as store:
+        store.append([make_row(0), make_row(1)])
+        store.erase(0)
+        with (
+            pytest.raises(GuardError, match="content is append-only"),
+            store._transaction("put back") as opened,
+        ):
+            opened.execute(f"INSERT INTO {store._address.schema}.content VALUES (0, 's', 'b')")  # noqa: S608
+        with store.reader() as reader:
+            assert reader.row(0) == replace(make_row(0), content=None)
+
+
 def pieces_left(place: PostgresPlace, content: Content) -> list[bytes]:
     """What of an entry's content lies in any table's file."""
     files = b"".join(path.read_bytes() for path in (place.server.data / "base").rglob("*") if path.is_file())
