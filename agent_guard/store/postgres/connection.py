@@ -44,6 +44,9 @@ _SERVER = {
 # A reader may be busy for long between two reads of one snapshot, and holds no lock meanwhile.
 _READER = {"default_transaction_read_only": "on", "idle_in_transaction_session_timeout": "0"}
 
+# What would end a session that only waits, or a long audit; each with the version that brought it.
+_UNLIMITED = {"idle_session_timeout": 140_000, "transaction_timeout": 170_000}
+
 
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection that is closed if an answer takes longer than ANSWER_SECONDS."""
@@ -64,7 +67,11 @@ def connect(address: Address, *, reading: bool) -> BoundedConnection:
     options = {"options": " ".join(f"-c {name}={value}" for name, value in server.items())}
     parameters = address.parameters() | _CLIENT | secret | options
     with translated(address, "reach the log's server"):
-        return BoundedConnection.connect(make_conninfo(**parameters), autocommit=True)
+        made = BoundedConnection.connect(make_conninfo(**parameters), autocommit=True)
+        for name, since in _UNLIMITED.items():
+            if made.info.server_version >= since:
+                made.execute(f"SET {name} = 0")
+    return made
 
 
 def one(connection: BoundedConnection, query: Any, values: tuple[object, ...] = ()) -> Any:

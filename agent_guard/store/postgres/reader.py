@@ -71,7 +71,7 @@ SELECT size, frontier, root, note, signature, tx FROM {log}.checkpoint WHERE siz
 class PostgresReader:
     """A read-only connection to the log at `address`; if that names no operator, to the only log there is.
 
-    For one thread at a time.
+    For one thread at a time. After its connection broke (AG551) the next read connects anew, but within a snapshot.
 
     Every method raises `GuardError`: AG510 not there, AG515 damaged, AG518 not a log of this version, AG551 out of
     reach, AG552 refused.
@@ -79,7 +79,7 @@ class PostgresReader:
 
     def __init__(self, address: Address) -> None:
         self._connection = connect(address, reading=True)
-        self._in_snapshot = False
+        self._in_snapshot = self._closed = False
         try:
             self._address = address if address.operator else self._only_log(address)
             with translated(self._address, "open the log"):
@@ -97,6 +97,7 @@ class PostgresReader:
         return PostgresReader(self._address)
 
     def close(self) -> None:
+        self._closed = True
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -108,6 +109,7 @@ class PostgresReader:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """All reads inside see the log as it was at the first of them."""
+        self._connect_anew()
         with translated(self._address, "read the log"):
             # The savepoint lets a read that failed be followed by another one, of the same moment.
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SAVEPOINT reading")
@@ -121,6 +123,7 @@ class PostgresReader:
 
     def identity(self) -> LogIdentity:
         """Whose log the database says it is."""
+        self._connect_anew()
         with translated(self._address, "read whose log it is"):
             return schema.identity_of(self._connection, self._address)
 
@@ -182,7 +185,12 @@ class PostgresReader:
         found = self._all(_CHECKPOINT, size)
         return self._to_checkpoint(found[0]) if found else None
 
+    def _connect_anew(self) -> None:
+        if self._connection.closed and not self._in_snapshot and not self._closed:
+            self._connection = connect(self._address, reading=True)
+
     def _all(self, query: str, *values: object) -> list[Any]:
+        self._connect_anew()
         with translated(self._address, "read the log"):
             try:
                 return self._connection.execute(named(query, self._address), values).fetchall()

@@ -151,6 +151,38 @@ def test_server_that_hangs_is_given_up_and_the_log_fails_closed(
         assert [row.index for row in reader.rows()] == list(range(store.size))
 
 
+def test_reader_connects_anew_after_the_server_was_away_but_never_within_a_snapshot(
+    start: Callable[..., PostgresPlace],
+) -> None:
+    place = start()
+    with open_store(place) as store:
+        store.append([make_row(0)])
+    with place.reader() as reader:
+        place.server.restart()
+        with pytest.raises(GuardError) as caught:
+            reader.size()
+        assert caught.value.code == "AG551"
+        assert (reader.size(), reader.identity()) == (1, IDENTITY)
+        with reader.snapshot():
+            place.server.restart()
+            for _ in range(2):
+                with pytest.raises(GuardError) as caught:
+                    reader.size()
+                assert caught.value.code == "AG551"
+        assert reader.row(0) == make_row(0)
+    with pytest.raises(GuardError):
+        reader.size()
+
+
+def test_session_that_only_waits_is_not_ended_by_the_servers_default(server_place: PostgresPlace) -> None:
+    with server_place.server.connect() as shell:
+        shell.execute(f"ALTER DATABASE {server_place.database} SET idle_session_timeout = '100ms'")
+    with open_store(server_place) as store, store.reader() as reader:
+        time.sleep(0.5)
+        store.append([make_row(0)])
+        assert reader.size() == 1
+
+
 # --- refused ----------------------------------------------------------------------------------------------------------
 
 
