@@ -12,11 +12,14 @@ import hashlib
 import os
 import platform
 
+import psycopg
+
 from agent_guard.errors import GuardError
 from agent_guard.store.postgres.address import Address
 from agent_guard.store.postgres.connection import BoundedConnection, one
 from agent_guard.store.postgres.schema import named
 
+PATIENCE = "2s"
 _HOLDER = """
 SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -27,8 +30,15 @@ SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 
 def lock(connection: BoundedConnection, address: Address) -> None:
     """Keeps every other writer out for as long as this session lives. Raises `GuardError` AG511 if one is there."""
     key = _key(address.schema)
-    if one(connection, "SELECT pg_try_advisory_lock(%s::bigint)", (key,))[0]:
+    # The session of a guard that was killed a moment ago takes a moment to end.
+    connection.execute(f"SET lock_timeout = '{PATIENCE}'")
+    try:
+        connection.execute("SELECT pg_advisory_lock(%s::bigint)", (key,))
         return
+    except psycopg.errors.LockNotAvailable:
+        pass  # said below
+    finally:
+        connection.execute("RESET lock_timeout")
     holder = one(connection, _HOLDER, (key, key))
     session = f"session {holder[0]} of the server" if holder else "a session that has just ended"
     raise GuardError(

@@ -71,6 +71,10 @@ class PostgresStore:
     def close(self) -> None:
         """Ends the session, which lets another writer in."""
         with self._lock:
+            with suppress(psycopg.Error):  # one that is gone holds no lock
+                self._connection.execute(
+                    "SELECT pg_advisory_unlock_all()"
+                )  # else only once the server notices
             self._connection.close()
 
     def __enter__(self) -> Self:

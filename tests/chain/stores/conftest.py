@@ -1,7 +1,7 @@
 """The two stores behind one face, and the shell of whoever administers them."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ import pytest
 from agent_guard.store import Reader, SqliteReader, SqliteStore, Store
 from agent_guard.store.postgres import Address, PostgresReader, PostgresStore
 from agent_guard.types import LogIdentity
+from tests.postgres import Server
 from tests.unit.store.conftest import IDENTITY
 
 
@@ -100,6 +101,10 @@ class PostgresPlace:
                 shell.execute(statement)
 
 
+def open_store(place: PostgresPlace) -> PostgresStore:
+    return PostgresStore(place.address, IDENTITY)
+
+
 def opened(name: str) -> Store:
     """The log of that name, for programs that the tests start."""
     if "://" in name:
@@ -118,6 +123,21 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 @pytest.fixture
 def server_place(postgres: Any, database: str) -> PostgresPlace:
     return PostgresPlace(postgres, database)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., PostgresPlace]]:
+    """Starts a server of the test's own, with these settings."""
+    servers: list[Server] = []
+
+    def started(**settings: str) -> PostgresPlace:
+        servers.append(Server(**settings))
+        servers[-1].start()
+        return PostgresPlace(servers[-1], "postgres")
+
+    yield started
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture

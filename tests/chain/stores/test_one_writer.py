@@ -17,16 +17,12 @@ from agent_guard.store import SavedCheckpoint
 from agent_guard.store.postgres import Address, PostgresReader, PostgresStore, look_at
 from agent_guard.store.postgres.store import _ENTRY, _entry_values
 from agent_guard.types import Block, LogIdentity
-from tests.chain.stores.conftest import PostgresPlace
+from tests.chain.stores.conftest import PostgresPlace, open_store
 from tests.unit.log.test_crash import check_whole
 from tests.unit.store.conftest import IDENTITY, make_row
 
 pytestmark = pytest.mark.chain
 CHECKPOINT = SavedCheckpoint(1, (bytes(32),), bytes(32), "note", b"s", None)
-
-
-def open_store(place: PostgresPlace) -> PostgresStore:
-    return PostgresStore(place.address, IDENTITY)
 
 
 def let_go(store: PostgresStore) -> None:
