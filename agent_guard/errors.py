@@ -417,8 +417,8 @@ CATALOGUE: dict[str, Explanation] = {
     "AG531": Explanation(
         Kind.FAILURE,
         "The log was not anchored in time",
-        "The newest entries are safe on this disk, but the chain did not take their head in the time given. The guard"
-        " anchors them when it runs next.",
+        "The newest entries are safe in the guard's log, but the chain did not take their head in the time given. The"
+        " guard anchors them when it runs next.",
     ),
     "AG532": Explanation(
         Kind.FAILURE,

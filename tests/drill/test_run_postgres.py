@@ -97,8 +97,8 @@ def test_server_that_comes_back_has_all_that_was_acknowledged(drill, guard, unti
     done = answers(run).count("done")
     run.kill(signal.SIGINT)
     run.event("dead", 60)
-    run.kill(signal.SIGINT)  # what is left can't be anchored now
-    run.code(60)
+    run.kill()  # it would wait for a minute to have the rest anchored
+    run.code()
     server.start()
 
     run = guard(drill, "sys.exit(0)", **store)

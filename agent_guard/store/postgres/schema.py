@@ -51,15 +51,15 @@ CREATE TABLE {log}.checkpoint (
 _FUNCTIONS = """
 CREATE FUNCTION {log}.fence() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM FROM {log}.writer WHERE term = nullif(current_setting('{term}', true), '')::bigint FOR SHARE;
+  PERFORM FROM {log}.writer WHERE term = nullif(current_setting({term}, true), '')::bigint FOR SHARE;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'this session is not the writer of this log' USING ERRCODE = '{fenced}';
+    RAISE EXCEPTION 'this session is not the writer of this log' USING ERRCODE = {fenced};
   END IF;
   RETURN NULL;
 END $$;
 CREATE FUNCTION {log}.refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = '{append_only}';
+  RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = {append_only};
 END $$;
 CREATE FUNCTION {log}.follow() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -70,14 +70,14 @@ BEGIN
     highest - lowest + 1 <> many OR highest <> (SELECT max(leaf_index) FROM {log}.entry)
     OR (lowest > 0 AND NOT EXISTS (SELECT FROM {log}.entry WHERE leaf_index = lowest - 1))
   ) THEN
-    RAISE EXCEPTION 'entries % to % leave a gap', lowest, highest USING ERRCODE = '{append_only}';
+    RAISE EXCEPTION 'entries % to % leave a gap', lowest, highest USING ERRCODE = {append_only};
   END IF;
   RETURN NULL;
 END $$;
 CREATE FUNCTION {log}.precede() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF (SELECT min(leaf_index) FROM added) <= (SELECT max(leaf_index) FROM {log}.entry) THEN
-    RAISE EXCEPTION 'content is append-only' USING ERRCODE = '{append_only}';
+    RAISE EXCEPTION 'content is append-only' USING ERRCODE = {append_only};
   END IF;
   RETURN NULL;
 END $$;
@@ -135,12 +135,13 @@ def create(connection: BoundedConnection, address: Address, identity: LogIdentit
 
 @lru_cache(128)
 def named(statement: str, address: Address) -> sql.Composed:
-    """A statement about this log: `{log}` becomes its schema."""
-    values = {"log": sql.Identifier(address.schema)}
-    texts = {"term": TERM, "fenced": FENCED, "append_only": APPEND_ONLY}
-    for name, text in texts.items():
-        statement = statement.replace(f"'{{{name}}}'", f"'{text}'")
-    return sql.SQL(statement).format(**values)
+    """A statement about this log: `{log}` becomes its schema, the triggers' own words become text."""
+    return sql.SQL(statement).format(
+        log=sql.Identifier(address.schema),
+        term=sql.Literal(TERM),
+        fenced=sql.Literal(FENCED),
+        append_only=sql.Literal(APPEND_ONLY),
+    )
 
 
 def check(connection: BoundedConnection, address: Address) -> None:
