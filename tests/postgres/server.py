@@ -3,6 +3,7 @@
 Nothing of the host's own clusters is read or touched, and no process is ended but those that `start` started.
 """
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -67,6 +68,7 @@ class Server:
                 stderr=log,
                 user=self.user,
                 cwd=self.folder,
+                preexec_fn=_end_with_the_tests,
             )
         self._wait_until_it_answers()
 
@@ -128,6 +130,11 @@ class Server:
     def _run(self, program: str, *arguments: object) -> None:
         command = [self._programs / program, *map(str, arguments)]
         subprocess.run(command, check=True, capture_output=True, user=self.user, cwd=self.folder)
+
+
+def _end_with_the_tests() -> None:
+    """Should the tests be killed, the server gets SIGQUIT: prctl(2), PR_SET_PDEATHSIG."""
+    ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
 
 def _programs() -> Path:
