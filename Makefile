@@ -25,25 +25,38 @@ node_modules/.installed: package-lock.json
 	npm install --no-save --no-audit --no-fund --loglevel=error
 	touch $@
 
-.PHONY: bubblewrap
-bubblewrap:
-	@command -v bwrap >/dev/null || { \
-	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	  echo "installing bubblewrap (Debian package)"; \
-	  { $$sudo apt-get install -y -qq bubblewrap || { $$sudo apt-get update -qq && $$sudo apt-get install -y -qq bubblewrap; }; } >/dev/null; }
+# $(call debian,PROGRAM,PACKAGE): Debian's package, unless its program is there.
+define debian
+@command -v $(1) >/dev/null || { \
+  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+  echo "installing $(2) (Debian package)"; \
+  { $$sudo apt-get install -y -qq $(2) || { $$sudo apt-get update -qq && $$sudo apt-get install -y -qq $(2); }; } >/dev/null; }
+endef
 
-# Only the tests need a browser: they open an audit's report in it.
-.PHONY: chromium
+.PHONY: bubblewrap chromium postgresql
+bubblewrap:
+	$(call debian,bwrap,bubblewrap)
+
+# Only the tests need these two: they open an audit's report in a browser, and start database servers of their own.
 chromium:
-	@command -v chromium >/dev/null || { \
+	$(call debian,chromium,chromium)
+
+# A drop-in, which lasts as long as the installation, keeps the package from making a cluster of the host's, which would
+# run from then on: its programs are enough.
+DROP_IN := /etc/postgresql-common/createcluster.d
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	  echo "installing chromium (Debian package)"; \
-	  { $$sudo apt-get install -y -qq chromium || { $$sudo apt-get update -qq && $$sudo apt-get install -y -qq chromium; }; } >/dev/null; }
+	  echo "installing postgresql (Debian package)"; \
+	  $$sudo mkdir -p $(DROP_IN); \
+	  echo "create_main_cluster = false" | $$sudo tee $(DROP_IN)/agent-guard.conf >/dev/null; \
+	  { $$sudo apt-get install -y -qq postgresql || { $$sudo apt-get update -qq && $$sudo apt-get install -y -qq postgresql; }; } >/dev/null; \
+	  installed=$$?; $$sudo rm -f $(DROP_IN)/agent-guard.conf; exit $$installed; }
 
 demo: install  ## a local chain, an agent under guard, two of three signers, a death receipt, an audit
 	agent-guard demo
 
-test: install chromium lint contracts python  ## lint and every test
+test: install chromium postgresql lint contracts python  ## lint and every test
 
 lint:  ## ruff and mypy
 	ruff format --check .

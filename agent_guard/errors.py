@@ -400,7 +400,8 @@ CATALOGUE: dict[str, Explanation] = {
     "AG510": Explanation(
         Kind.FAILURE,
         "The log can't be opened",
-        "The database file is missing, is no database, or may not be read by this user. Nothing was read or written.",
+        "The database is missing, is no database, holds no log, or may not be read by this user. Nothing was read or"
+        " written.",
     ),
     "AG511": Explanation(
         Kind.FAILURE,
@@ -476,8 +477,8 @@ CATALOGUE: dict[str, Explanation] = {
     "AG531": Explanation(
         Kind.FAILURE,
         "The log was not anchored in time",
-        "The newest entries are safe on this disk, but the chain did not take their head in the time given. The guard"
-        " anchors them when it runs next.",
+        "The newest entries are safe in the guard's log, but the chain did not take their head in the time given. The"
+        " guard anchors them when it runs next.",
     ),
     "AG532": Explanation(
         Kind.FAILURE,
@@ -519,6 +520,37 @@ CATALOGUE: dict[str, Explanation] = {
         "The folder holds another history",
         "A log is published into a folder that holds an earlier state of the same log, or nothing. This one holds"
         " another log, more than is anchored, or entries that this log does not begin with. Nothing was written.",
+    ),
+    "AG550": Explanation(
+        Kind.USAGE,
+        "The store's address can't be used",
+        "A log on a server is named by libpq's URL, postgresql://USER@HOST:PORT/DATABASE, and #0x… behind it for one"
+        " operator's log. It must not hold a password: that belongs into the file that store_password_file names, or"
+        " into PGPASSFILE. Nothing was opened.",
+    ),
+    "AG551": Explanation(
+        Kind.FAILURE,
+        "The log's server can't be reached",
+        "PostgreSQL does not answer, answers too late, or the connection broke. What was acknowledged before is safe;"
+        " what was asked for now may or may not be there, and the guard finds out when it starts again. Until then no"
+        " action is allowed. Stopping an agent does not depend on it.",
+    ),
+    "AG552": Explanation(
+        Kind.PERMISSION,
+        "The log's server refuses this user",
+        "User or password are wrong, pg_hba.conf does not let this host in, or the role lacks a right on the log's"
+        " schema. Nothing was recorded.",
+    ),
+    "AG553": Explanation(
+        Kind.FAILURE,
+        "A server that can't be trusted with a log",
+        "Its fsync or full_page_writes is off, so that it would acknowledge what a crash can lose; or it is older than"
+        " PostgreSQL 13, or its database is not UTF8. Nothing was written.",
+    ),
+    "AG554": Explanation(
+        Kind.USAGE,
+        "PostgreSQL's driver is not installed",
+        "A log on a PostgreSQL server needs psycopg, which comes with the extra postgres. Nothing was opened.",
     ),
     "AG560": Explanation(
         Kind.FAILURE,

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from agent_guard.checkpoint import CosignatureVerifier, NoteError
 from agent_guard.errors import GuardError
@@ -61,6 +69,18 @@ _WITNESS = re.compile(r"(https?://[A-Za-z0-9.:\[\]_-]{1,255}(?:/[A-Za-z0-9._~/-]
 MOST_WITNESSES = 16
 
 
+def _without_password(value: str) -> str:
+    """Refuses an address that holds a password, before anything else could repeat it."""
+    if re.match(r"[a-z]+://[^/@?]*:[^/@?]*@", value) or re.search(r"[?&](ssl)?password=", value):
+        raise ValueError("holds a password; write that into the file that store_password_file names")
+    return value
+
+
+Store = Annotated[
+    str, Field(pattern=r"^(sqlite|postgres(ql)?://[^\s#]{1,2000})$"), AfterValidator(_without_password)
+]
+
+
 class Settings(BaseModel):
     """Everything that can be set, with its default. Durations are seconds."""
 
@@ -98,6 +118,9 @@ class Settings(BaseModel):
     operator_keystore: Path | None = None
     operator_password_file: Path | None = None
     keystores: Path = Path("~/.foundry/keystores")
+
+    store: Store = "sqlite"
+    store_password_file: Path | None = None
 
     anchor_entries: Annotated[int, Field(ge=1, le=1_000_000)] = 256
     anchor_age: Seconds = 10.0

@@ -28,7 +28,7 @@ from agent_guard.gate import Gate, History, Limits
 from agent_guard.log.reading import rows_until_damage
 from agent_guard.log.recorder import Recorder
 from agent_guard.merkle import Frontier, inclusion_proof, leaf_hash
-from agent_guard.store import Content, Reader, Row, Store
+from agent_guard.store import Content, Reader, Row, SqliteReader, SqliteStore
 from agent_guard.typed_data import agent_id
 from agent_guard.types import (
     AgentState,
@@ -135,7 +135,7 @@ def _executemany(path: Path, given: Sequence[Row]) -> float:
 
 
 def _store(path: Path, given: Sequence[Row]) -> float:
-    with Store(path, IDENTITY) as store:
+    with SqliteStore(path, IDENTITY) as store:
         started = time.perf_counter()
         for at in range(0, len(given), BATCH):
             store.append(given[at : at + BATCH])
@@ -145,7 +145,7 @@ def _store(path: Path, given: Sequence[Row]) -> float:
 
 
 def _record(path: Path, values: Sequence[Any]) -> float:
-    with Store(path, IDENTITY) as store:
+    with SqliteStore(path, IDENTITY) as store:
         recorder = Recorder(store, lambda: BLOCK)
         started = time.perf_counter()
         for at in range(0, len(values), BATCH):
@@ -180,7 +180,7 @@ def serving(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 def _serve(folder: Path, ours: Path, empty: Path, ready: Any, end: Any) -> None:
     path = folder / f"socket-{os.getpid()}.sqlite"
-    with Store(path, IDENTITY) as store, store.reader() as reader:
+    with SqliteStore(path, IDENTITY) as store, store.reader() as reader:
         recorder = Recorder(store, lambda: BLOCK)
         standing = Standing(AGENT, Verdict(Decision.RUN, "it may run"), BLOCK, None)
         limits = Limits(tail_entries=10**9, tail_seconds=1e9)
@@ -282,7 +282,7 @@ def written(folder: Path, entries: int) -> Path:
     """A log of so many entries, made once for all that read it."""
     path = folder / f"log-{entries}.sqlite"
     if not path.exists():
-        with Store(path, IDENTITY) as store:
+        with SqliteStore(path, IDENTITY) as store:
             store._connection.execute("PRAGMA synchronous = OFF")  # not what is measured
             for start in range(0, entries, 4_096):
                 store.append(rows(start, min(4_096, entries - start)))
@@ -320,7 +320,7 @@ def facts_of(reader: Reader, entries: int) -> ChainFacts:
 
 def auditing(folder: Path, entries: int) -> Iterator[Ratio]:
     """A whole audit, beside SHA-256 of the same bytes and the tree over them."""
-    with Reader(written(folder, entries)) as reader:
+    with SqliteReader(written(folder, entries)) as reader:
         facts = facts_of(reader, entries)
         bare = _hash_all(reader)
         started = time.perf_counter()
@@ -364,7 +364,7 @@ def _memory(folder: Path, entries: int) -> float:
 
 
 def _audit_alone(path: Path, entries: int, queue: Any) -> None:
-    with Reader(path) as reader:
+    with SqliteReader(path) as reader:
         audit(ID, Log(reader.identity(), rows_until_damage(reader)), facts_of(reader, entries), AuditLimits())
     queue.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
@@ -379,7 +379,7 @@ def proving(folder: Path, entries: int) -> Iterator[Ratio]:
     from agent_guard.store.tiles import Folder, TileLog
 
     path, site = written(folder, entries), folder / "site"
-    with Store(path, IDENTITY) as store, store.reader() as reader:
+    with SqliteStore(path, IDENTITY) as store, store.reader() as reader:
         tree = Frontier()
         tree.extend(reader.leaves(0, entries))
         origin = log_origin(IDENTITY.chain_id, IDENTITY.council, IDENTITY.operator)

@@ -339,3 +339,27 @@ def twin(tmp_path: Path) -> Iterator[Callable[..., Any]]:
             return chains.enter_context(Anvil(block_time=block_time, state=state))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """One PostgreSQL server for all tests; each makes a database of its own in it."""
+    from tests.postgres import Server
+
+    server = Server()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def database(postgres: Any) -> Iterator[str]:
+    """The name of a fresh database on the server."""
+    name = f"test_{time.monotonic_ns()}"
+    with postgres.connect() as shell:
+        shell.execute(f"CREATE DATABASE {name}")
+    yield name
+    with postgres.connect() as shell:
+        shell.execute(f"DROP DATABASE {name} WITH (FORCE)")

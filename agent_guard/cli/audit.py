@@ -68,7 +68,7 @@ def audit(
         _audit_proof(out, agent, log, text, network, rpc_url)
     connection = connect_or_say_why(chosen)
     where = find_log(chosen, connection, identity, log)
-    with open_log(where) as reader, reader.snapshot():
+    with open_log(where, chosen.store_password_file) as reader, reader.snapshot():
         claimed = reader.identity()
         facts = connection if isinstance(connection, Unreachable) else gather(connection, identity, claimed)
         age = chosen.max_unanchored_age

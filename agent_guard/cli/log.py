@@ -133,10 +133,10 @@ def reader_of(agent: str, log: str | None, network: str | None, rpc_url: list[st
     from agent_guard.wiring.auditing import connect_or_say_why, find_log, open_log
 
     identity = agent_id(agent)
-    if log is not None:
-        return open_log(log)
     chosen = settings(network=network, rpc_url=rpc_url)
-    return open_log(find_log(chosen, connect_or_say_why(chosen), identity, None))
+    if log is None:
+        log = find_log(chosen, connect_or_say_why(chosen), identity, None)
+    return open_log(log, chosen.store_password_file)
 
 
 def row_of(item: "LogEntry") -> dict[str, Any]:

@@ -55,7 +55,7 @@ LogPlace = Annotated[
     typer.Option(
         "--log",
         metavar="FILE|DIR|URL",
-        help="The guard's log, or a copy of it as tiles. Default: this host's own.",
+        help="The guard's log (a file, or postgresql://…), or a copy of it as tiles. Default: this host's own.",
     ),
 ]
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]

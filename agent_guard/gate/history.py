@@ -44,7 +44,7 @@ class History:
         Opens a connection of its own: may run on any thread. The time to build a proof grows with the log. Raises AG611
         when there is no such intent, AG515 for a damaged log.
         """
-        with Reader(self._reader.path) as reader:
+        with self._reader.another() as reader:
             row = _intent(reader, self._agent, seq)
             content: dict[str, Any] = {} if row.content is None else json.loads(row.content.body)
             return Recorded(

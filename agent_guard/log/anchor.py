@@ -256,7 +256,7 @@ class Anchor:
         why = f" The last attempt: {self._trouble.message}" if self._trouble else ""
         return GuardError(
             "AG531",
-            f"{entries} entries could not be anchored within {timeout:g} s.{why} They are safe on this disk.",
+            f"{entries} entries could not be anchored within {timeout:g} s.{why} They are safe in the guard's log.",
             "They are anchored when the guard runs next; see what is wrong with: agent-guard doctor",
         )
 
@@ -298,6 +298,6 @@ def _diverged(head: Head, size: int) -> GuardError:
 def _ended(error: Exception) -> GuardError:
     return GuardError(
         "AG532",
-        f"Anchoring ended unexpectedly ({error!r}). Entries are safe on this disk, but no longer anchored.",
+        f"Anchoring ended unexpectedly ({error!r}). Entries are safe in the guard's log, but no longer anchored.",
         "Start the guard again, and report this.",
     )

@@ -19,8 +19,8 @@ _UIDS = 4336
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 _HOST = "/boot /dev /etc /proc /run /sys /tmp/.X11-unix /var/lib/docker /var/run /var/spool"
-_CREDENTIALS = """.aws .azure .docker .foundry .git-credentials .gnupg .kube .netrc .npmrc .pypirc .ssh
-.bashrc .profile .config/autostart .config/gcloud .config/systemd .local/share/agent-guard .local/share/keyrings"""
+_CREDENTIALS = """.aws .azure .docker .foundry .git-credentials .gnupg .kube .netrc .npmrc .pgpass .postgresql .pypirc
+.ssh .bashrc .profile .config/autostart .config/gcloud .config/systemd .local/share/agent-guard .local/share/keyrings"""
 
 
 @dataclass(frozen=True, slots=True)

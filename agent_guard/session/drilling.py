@@ -19,7 +19,7 @@ from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, choose_mode
 from agent_guard.sandbox.view import ContainerSpec, Limits
 from agent_guard.session.scene import Scene
-from agent_guard.store import Reader, Store
+from agent_guard.store import SqliteReader, SqliteStore, Store
 from agent_guard.types import Block, Decision, LogIdentity, Standing, Verdict
 
 AGENT = "drilled"
@@ -45,7 +45,7 @@ class Placed:
 @contextmanager
 def new_log(path: Path) -> Iterator[tuple[Store, Recorder]]:
     """A new log that already holds an intent of another agent's, as its entry 0."""
-    with Store(path, LogIdentity(1, f"0x{'00' * 20}", f"0x{'00' * 20}")) as store:
+    with SqliteStore(path, LogIdentity(1, f"0x{'00' * 20}", f"0x{'00' * 20}")) as store:
         recorder = Recorder(store, lambda: _BLOCK)
         try:
             intent = recorder.append(FOREIGN_AGENT, Kind.INTENT, {"tool": "wait", "arguments": {}})
@@ -57,7 +57,7 @@ def new_log(path: Path) -> Iterator[tuple[Store, Recorder]]:
 
 def entries(path: Path) -> list[bytes]:
     """The leaves of a log, in order. Raises GuardError AG5xx if it is damaged or forged, or entry 0 was answered."""
-    with Reader(path) as reader:
+    with SqliteReader(path) as reader:
         leaves = []
         for place, row in enumerate(reader.rows()):
             if row.index != place or not _is_sound(row.body, row.leaf):

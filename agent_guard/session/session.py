@@ -292,6 +292,6 @@ def _not_started(agent: str, failure: Exception) -> GuardError:
 def _left_unanchored() -> GuardError:
     return GuardError(
         "AG531",
-        "You did not wait for the last entries to be anchored. They are safe on this disk.",
+        "You did not wait for the last entries to be anchored. They are safe in the guard's log.",
         "They are anchored when the guard runs next.",
     )

@@ -1,13 +1,13 @@
-"""Where a log lies on disk: one writer, any number of readers, nothing acknowledged that is not durable.
+"""Where a log lies: one writer, any number of readers, nothing acknowledged that is not durable.
 
-`Store` (sqlite.py) writes and holds the writer's lock; `Reader` (reader.py) reads and needs none; `rows.py` has the
-shapes that both speak, and that another store would speak too. Errors of the database leave here as `GuardError`
-(failures.py). Trusts the file system to keep what it has synced, and nothing else: what a file says is believed only
-by who checks it against the chain (`agent_guard.audit`).
+`Store` (the writer) and `Reader` are what every store does (protocol.py), in the shapes of rows.py. `sqlite/` keeps a
+log in a file on this host and is the default; Errors of the
+database leave here as `GuardError`. Trusts the disk, or the server's disk, to keep what it has synced, and nothing
+else: what a log says is believed only by who checks it against the chain (`agent_guard.audit`).
 """
 
-from agent_guard.store.reader import Reader
+from agent_guard.store.protocol import Reader, Store
 from agent_guard.store.rows import Content, Row, SavedCheckpoint
-from agent_guard.store.sqlite import Store
+from agent_guard.store.sqlite import SqliteReader, SqliteStore
 
-__all__ = ["Content", "Reader", "Row", "SavedCheckpoint", "Store"]
+__all__ = ["Content", "Reader", "Row", "SavedCheckpoint", "SqliteReader", "SqliteStore", "Store"]

@@ -10,11 +10,12 @@ from agent_guard.errors import GuardError
 from agent_guard.log.reading import AnyLog
 from agent_guard.session.places import Places
 from agent_guard.settings import Settings
-from agent_guard.store import Reader, Row
+from agent_guard.store import Row, SqliteReader
 from agent_guard.store.tiles import TileLog
 from agent_guard.types import FLEET, AgentState, Block, LogIdentity
 from agent_guard.wiring import Connection, connect
 from agent_guard.wiring.publishing import is_url, source_of
+from agent_guard.wiring.storing import ON_A_SERVER, of_operator, open_reader
 
 # What makes the chain's side unknown, where an audit still can look at the log alone.
 UNKNOWN = ("AG201", "AG202", "AG203")
@@ -40,14 +41,17 @@ def gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainF
         return Unreachable(error.message)
 
 
-def open_log(where: str) -> AnyLog:
-    """A log, to be read only: a guard's database (it may be writing it), a folder of tiles, or the URL of one.
+def open_log(where: str, password_file: Path | None = None) -> AnyLog:
+    """A log, to be read only: a guard's database (it may be writing it), a folder of tiles, or the URL of either.
 
     Raises:
-        GuardError: AG510 there is none, AG515 it is damaged, AG518 it is another program's, AG543 the site fails.
+        GuardError: AG510 there is none, AG515 it is damaged, AG518 it is another program's, AG543 the site fails, AG55x
+            the database's server does.
     """
+    if where.startswith(ON_A_SERVER):
+        return open_reader(where, password_file)
     tiled = is_url(where) or Path(where).is_dir()
-    return TileLog(source_of(where)) if tiled else Reader(Path(where))
+    return TileLog(source_of(where)) if tiled else SqliteReader(Path(where))
 
 
 def log_of(reader: AnyLog, rows: Iterator[Row]) -> Log:
@@ -124,12 +128,15 @@ def find_log(
     Raises:
         GuardError: AG510 if none can be told.
     """
+    if given is None and settings.store != "sqlite":
+        given = settings.store
+    if given is not None and given.startswith(ON_A_SERVER) and isinstance(connection, Connection):
+        return of_operator(given, _operator_of(connection, agent))
     if given is not None:
         return given
     logs = Places(settings.home, settings.network, "", "").logs
     if isinstance(connection, Connection):
-        operator = connection.contract.snapshot([agent], connection.endpoint.block())[agent].operator
-        return str(Places(settings.home, settings.network, operator, "").log)
+        return str(Places(settings.home, settings.network, _operator_of(connection, agent), "").log)
     found = sorted(logs.glob("*.sqlite"))
     if len(found) == 1:
         return str(found[0])
@@ -138,3 +145,7 @@ def find_log(
         f"{len(found)} logs lie in {logs}, and the chain can't be asked whose is meant. Nothing was audited.",
         "Name the log with --log.",
     )
+
+
+def _operator_of(connection: Connection, agent: bytes) -> str:
+    return connection.contract.snapshot([agent], connection.endpoint.block())[agent].operator

@@ -18,6 +18,7 @@ from agent_guard.sandbox.mode import Mode, choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.settings import Settings
 from agent_guard.wiring import Connection, connect
+from agent_guard.wiring.storing import server_facts
 
 MIN_FREE_BYTES = 1 << 30
 # bubblewrap fixed CVE-2026-87766 in 0.12.0; Debian carries the fix back to its 0.8.0.
@@ -127,9 +128,21 @@ def _keys(settings: Settings) -> Finding:
     return Finding("keys", "signer", "ok", f"{', '.join(found)} in {settings.keystores}")
 
 
+def _store(settings: Settings) -> Finding:
+    if settings.store == "sqlite":
+        return Finding("store", "operator", "ok", "SQLite, in the guard's home")
+    facts = server_facts(settings)
+    detail = f"PostgreSQL {facts.version} at {settings.store}: fsync on, {len(facts.logs)} logs"
+    if not (facts.may_create or facts.logs):
+        remedy = "GRANT CREATE ON DATABASE … to this user, or make the log's schema as in agent_guard/store/README.md."
+        return Finding("store", "operator", "warn", f"{detail}, and this user may not make one", remedy)
+    return Finding("store", "operator", "ok", detail)
+
+
 CHECKS: tuple[tuple[str, str, str, Check], ...] = (
     ("python", "all", "fail", _python),
     ("home", "operator", "fail", _home),
+    ("store", "operator", "fail", _store),
     ("bubblewrap", "operator", "fail", _bubblewrap),
     ("trial kill", "operator", "fail", _sandbox),
     ("council", "all", "fail", _council),

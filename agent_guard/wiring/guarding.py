@@ -45,12 +45,13 @@ from agent_guard.session.pulse import Pulse, keep_death
 from agent_guard.session.session import Parts, Session
 from agent_guard.session.ward import WardParts, may_not_run
 from agent_guard.settings import Settings
-from agent_guard.store import Reader, Store
+from agent_guard.store import Reader
 from agent_guard.telemetry import summary
 from agent_guard.types import Decision, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
 from agent_guard.wiring.recording import anchoring, log_identity, sign_death, sign_heads
+from agent_guard.wiring.storing import open_store, store_secrets
 from agent_guard.wiring.watching import council_name, watching
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,8 @@ def guarded(
             place.create()
         for subscription in subscriptions:
             stack.callback(subscription.stop)
-        store = stack.enter_context(Store(shared.log, log_identity(connection, operator.address)))
+        identity = log_identity(connection, operator.address)
+        store = stack.enter_context(open_store(settings, shared.log, identity))
         sender = connection.sender(operator)
         anchor, vkey = anchoring(connection, operator, sender, store, shared)
         stack.callback(anchor.close)
@@ -290,7 +292,7 @@ def _spec(
     settings: Settings, command: Command, identity: bytes, places: Places, operator: str
 ) -> ContainerSpec:
     named = (settings.operator_keystore, settings.operator_password_file)
-    private = [settings.home, settings.keystores, *command.secrets, *named]
+    private = [settings.home, settings.keystores, *command.secrets, *store_secrets(settings), *named]
     # Whoever writes these decides which council the next guard listens to, and whether it contains.
     fixed = [settings.deployments, *command.settings_files]
     return ContainerSpec(

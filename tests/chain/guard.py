@@ -9,7 +9,7 @@ from agent_guard.chain.sender import Sender
 from agent_guard.keys import keystore
 from agent_guard.log.recorder import Recorder
 from agent_guard.session.places import Places
-from agent_guard.store import Store
+from agent_guard.store import SqliteStore
 from agent_guard.typed_data import agent_id, death_typed_data
 from agent_guard.types import Block, LogIdentity
 from agent_guard.wiring.recording import anchoring
@@ -24,7 +24,7 @@ class Guard:
         self.town, self.path = town, path
         contract = town.contract
         account = self.operator = keystore.unlock(town.keys.folder / "operator", "devnet")
-        self.store = Store(path, LogIdentity(31_337, contract.address, account.address))
+        self.store = SqliteStore(path, LogIdentity(31_337, contract.address, account.address))
         places = Places(path.parent, "devnet", account.address, AGENT)
         places.create()
         sender = Sender(contract.endpoint, account, 10.0)

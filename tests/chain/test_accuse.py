@@ -10,7 +10,7 @@ from eth_account import Account
 
 from agent_guard.keys import keystore
 from agent_guard.merkle import Frontier
-from agent_guard.store import Reader
+from agent_guard.store import SqliteReader
 from agent_guard.typed_data import SignedHead, head_typed_data
 from tests.chain.test_audit import AGENT, Guard
 
@@ -44,7 +44,7 @@ def head(
 
 
 def true_root(guard: Guard, size: int) -> bytes:
-    with Reader(guard.path) as reader:
+    with SqliteReader(guard.path) as reader:
         tree = Frontier()
         tree.extend(reader.leaves(0, size))
     return tree.root()
@@ -57,7 +57,7 @@ def other_log(guard: Guard, size: int) -> tuple[Path, bytes]:
     for number in range(size):
         other.recorder.append(AGENT, "intent", {"other": number}).result()
     other.close()
-    with Reader(path) as reader:
+    with SqliteReader(path) as reader:
         tree = Frontier()
         tree.extend(reader.leaves(0, size))
     return path, tree.root()

@@ -19,7 +19,7 @@ from agent_guard.log import reading
 from agent_guard.log.anchor import Anchor, AnchorPolicy, HeadSigner
 from agent_guard.log.recorder import Recorder
 from agent_guard.merkle import verify_inclusion
-from agent_guard.store import Store
+from agent_guard.store import SqliteStore
 from agent_guard.types import LogIdentity
 
 pytestmark = pytest.mark.chain
@@ -42,7 +42,7 @@ class Operator:
     def begin(self, policy: AnchorPolicy = POLICY, home: str = "home") -> tuple[Anchor, Recorder]:
         contract = self.town.contract
         identity = LogIdentity(31_337, contract.address, self.account.address)
-        store = self.stack.enter_context(Store(self.town.folder / home / "log.sqlite", identity))
+        store = self.stack.enter_context(SqliteStore(self.town.folder / home / "log.sqlite", identity))
         anchor = Anchor(store, self.writer, HeadSigner(lambda size, root: f"{size}", self._sign), policy)
         self.stack.callback(anchor.close)
         recorder = Recorder(store, contract.endpoint.block, anchor.wake)

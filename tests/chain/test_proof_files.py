@@ -16,7 +16,7 @@ from agent_guard.entry import Entry
 from agent_guard.log.bundle import to_bundle
 from agent_guard.log.reading import prove as make_proof
 from agent_guard.merkle import leaf_hash
-from agent_guard.store import Reader
+from agent_guard.store import SqliteReader
 from agent_guard.tlog import TlogProof, decode_evidence, parse_proof
 from tests.chain.guard import AGENT, Guard
 
@@ -145,7 +145,7 @@ def test_head_that_never_was_on_chain_is_tampering_however_well_it_is_signed(gua
     with pytest.raises(AssertionError, match="AG542"):
         prove(guard, 3, log=other.path)
     forged = guard.town.folder / "forged.tlog-proof"
-    with Reader(other.path) as reader:
+    with SqliteReader(other.path) as reader:
         forged.write_text(to_bundle(make_proof(reader, 3)))
     assert "on chain" in verify(guard, forged, "TAMPERED")["detail"]
 

@@ -22,7 +22,7 @@ from agent_guard.errors import GuardError
 from agent_guard.gate import Gate, History, Limits
 from agent_guard.log.recorder import Recorder
 from agent_guard.sdk import Denied, Guard, Halted, Stopping, Unreachable
-from agent_guard.store import Reader, Store
+from agent_guard.store import Reader, SqliteStore
 from agent_guard.types import Block, Decision, LogIdentity, Standing, Verdict
 
 pytestmark = pytest.mark.drill
@@ -85,7 +85,7 @@ def until_closed(client: socket.socket) -> bytes:
 def door(tmp_path: Path) -> Iterator[Door]:
     with ExitStack() as stack:
         store = stack.enter_context(
-            Store(tmp_path / "log.db", LogIdentity(1, "0x" + "Aa" * 20, "0x" + "Bb" * 20))
+            SqliteStore(tmp_path / "log.db", LogIdentity(1, "0x" + "Aa" * 20, "0x" + "Bb" * 20))
         )
         recorder = Recorder(store, lambda: BLOCK)
         stack.callback(recorder.close)

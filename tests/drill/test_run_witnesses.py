@@ -12,7 +12,7 @@ import pytest
 
 from agent_guard.checkpoint import Cosignature, CosignatureVerifier, cosignatures, open_checkpoint, parse
 from agent_guard.checkpoint import Verifier as LogVerifier
-from agent_guard.store import Reader, SavedCheckpoint
+from agent_guard.store import SavedCheckpoint, SqliteReader
 from tests.witness_process import Process
 
 pytestmark = pytest.mark.drill
@@ -31,7 +31,7 @@ STRANGER = "witness.stagemole.eu+67f7aea0+BEqSG3yu9YrmcM3BHvQYTxwFj3uSWakQepafaf
 
 def newest(town: Any) -> SavedCheckpoint:
     (path,) = (town.folder / "home/devnet/logs").glob("*.sqlite")
-    with Reader(path) as reader:
+    with SqliteReader(path) as reader:
         saved = reader.checkpoint_at_most(2**63 - 1)
     assert saved is not None
     return saved

@@ -21,6 +21,7 @@ DOCUMENTS = [
     ROOT / "contracts/README.md",
     ROOT / "agent_guard/sandbox/README.md",
     ROOT / "agent_guard/resistance/README.md",
+    ROOT / "agent_guard/store/README.md",
     ROOT / "SECURITY.md",
 ]
 
@@ -88,9 +89,12 @@ def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     assert all((document.parent / link).exists() for link in links)
 
 
-def test_the_compose_file_is_yaml_with_a_chain_a_deployer_and_a_guard() -> None:
+def test_the_compose_file_is_yaml_with_a_chain_a_deployer_a_guard_and_by_profile_a_database() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    assert set(compose["services"]) == {"chain", "deployer", "guard"}
+    assert set(compose["services"]) == {"chain", "deployer", "guard", "database"}
+    database = compose["services"].pop("database")
+    assert database["profiles"] == ["postgres"]
+    assert re.fullmatch(r"postgres:[0-9]+-bookworm", database["image"])
     for service in compose["services"].values():
         stage = service["build"]["target"]
         assert f" AS {stage}\n" in (ROOT / "Dockerfile").read_text()

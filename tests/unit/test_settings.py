@@ -236,3 +236,28 @@ def test_any_text_of_a_file_gives_settings_or_ag102(toml: str) -> None:
 def test_settings_can_not_be_changed_once_made() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse("", {}, {}).poll = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "store",
+    ["sqlite", "postgresql://db/logs", "postgres://guard@a:1,b:2/logs?target_session_attrs=read-write"],
+)
+def test_store_is_a_file_or_a_servers_address(store: str) -> None:
+    assert parse("", {"AGENT_GUARD_STORE": store}, {}).store == store
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        f"postgresql://guard:{SECRET}@db/logs",
+        f"postgresql://db/logs?password={SECRET}",
+        f"postgresql://db/logs?user=a&sslpassword={SECRET}",
+        f"mysql://guard:{SECRET}@db/logs",
+        f"postgresql://db/logs#{SECRET}",
+        f"sqlite:{SECRET}",
+    ],
+)
+def test_store_that_can_not_be_used_is_refused_without_repeating_it(store: str) -> None:
+    said = problems("", {"AGENT_GUARD_STORE": store})
+    assert "store" in said
+    assert SECRET not in said

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent_guard.errors import GuardError
-from agent_guard.store.failures import is_full
 from agent_guard.store.rows import Content
+from agent_guard.store.sqlite.failures import is_full
 from agent_guard.store.tiles.log import content_path
 from agent_guard.tlog import CHECKPOINT, WIDTH, Tile, encode_bundle
 

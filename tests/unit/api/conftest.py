@@ -9,7 +9,7 @@ import pytest
 
 from agent_guard.gate import Gate, History, Limits
 from agent_guard.log.recorder import Recorder
-from agent_guard.store import Reader, Row, Store
+from agent_guard.store import Reader, Row, SqliteStore, Store
 from agent_guard.types import Block, Decision, LogIdentity, Standing, Verdict
 
 BLOCK = Block(7, b"\x07" * 32, 1_700_000_000)
@@ -53,7 +53,7 @@ def situation() -> Situation:
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Log]:
     identity = LogIdentity(31337, "0x" + "Aa" * 20, "0x" + "Bb" * 20)
-    with Store(tmp_path / "log.db", identity) as store, store.reader() as reader:
+    with SqliteStore(tmp_path / "log.db", identity) as store, store.reader() as reader:
         recorder = Recorder(store, lambda: BLOCK)
         yield Log(store, recorder, reader)
         recorder.close()

@@ -28,7 +28,7 @@ from agent_guard.errors import GuardError
 from agent_guard.log.reading import rows_until_damage
 from agent_guard.log.recorder import Recorder
 from agent_guard.merkle import Frontier, leaf_hash
-from agent_guard.store import Reader, Store
+from agent_guard.store import SqliteReader, SqliteStore
 from agent_guard.typed_data import agent_id, death_typed_data
 from agent_guard.types import FLEET, AgentState, Block, Head, LogIdentity, State
 
@@ -62,7 +62,7 @@ class World:
     identity: LogIdentity = IDENTITY
 
     def __post_init__(self) -> None:
-        self.store = Store(self.path, IDENTITY)
+        self.store = SqliteStore(self.path, IDENTITY)
         self.store._connection.execute("PRAGMA synchronous = OFF")  # durability is tested elsewhere
         self.recorder = Recorder(
             self.store,
@@ -114,7 +114,7 @@ class World:
 
     def audit(self, chain: ChainFacts | Unreachable | None = None, **limits: Any) -> AuditResult:
         self.recorder.close()
-        with Reader(self.path) as reader, reader.snapshot():
+        with SqliteReader(self.path) as reader, reader.snapshot():
             log = Log(reader.identity(), rows_until_damage(reader))
             return audit(ME, log, chain or self.facts(), AuditLimits(**limits))
 
@@ -133,7 +133,7 @@ class World:
 
     def rewrite(self, index: int, change: Callable[[Entry], Entry]) -> None:
         """Changes an entry consistently: its bytes, its leaf and its columns all fit each other afterwards."""
-        with Reader(self.path) as reader:
+        with SqliteReader(self.path) as reader:
             row = reader.row(index)
         assert row is not None
         entry = change(Entry.decode(row.body))

@@ -7,7 +7,7 @@ import pytest
 
 from agent_guard.audit import AuditLimits, AuditResult, Log, Result, audit
 from agent_guard.log.reading import rows_until_damage
-from agent_guard.store import Content, Reader
+from agent_guard.store import Content, SqliteReader
 from agent_guard.typed_data import agent_id
 
 pytestmark = pytest.mark.unit
@@ -22,7 +22,7 @@ def audited(world: Any, rows: Any, is_copy: bool = True) -> AuditResult:
 @pytest.fixture
 def rows(honest: Any) -> list[Any]:
     honest.recorder.close()
-    with Reader(honest.path) as reader:
+    with SqliteReader(honest.path) as reader:
         return list(rows_until_damage(reader))
 
 

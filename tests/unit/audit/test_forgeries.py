@@ -14,7 +14,7 @@ from agent_guard.audit import AuditLimits, AuditResult, Event, Log, Result, Unre
 from agent_guard.entry import BlockRef, Entry
 from agent_guard.errors import GuardError
 from agent_guard.merkle import leaf_hash
-from agent_guard.store import Reader, Row
+from agent_guard.store import Reader, Row, SqliteReader
 from agent_guard.typed_data import agent_id
 from agent_guard.types import State
 
@@ -93,7 +93,7 @@ def test_audit_needs_only_the_head_where_a_node_gives_no_old_events(honest: Any)
 def test_progress_is_told_to_the_end(honest: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[int] = []
     monkeypatch.setattr("agent_guard.audit.examination.PROGRESS_EVERY", 10)
-    with Reader(honest.path) as reader:
+    with SqliteReader(honest.path) as reader:
         audit(b"x" * 32, Log(reader.identity(), reader.rows()), OFFLINE, AuditLimits(), heard.append)
     assert heard == [10, 20, 30, 30]
 
@@ -351,7 +351,7 @@ def test_damage_is_tampering_only_where_something_was_anchored(
         yield from reader.rows(0, readable)
         raise GuardError("AG515", "the page is malformed.", "Keep it.")
 
-    with Reader(honest.path) as reader:
+    with SqliteReader(honest.path) as reader:
         found = audit(ME, Log(reader.identity(), rows(reader)), honest.facts(), AuditLimits())
     assert (found.result, found.completeness.result, found.entries) == (result, result, readable)
     assert "page is malformed" in found.completeness.detail
@@ -363,7 +363,7 @@ def test_log_that_could_not_be_read_for_another_reason_proves_nothing(honest: An
         yield from reader.rows(0, readable)
         raise GuardError("AG514", "it is locked.", "Close it.")
 
-    with Reader(honest.path) as reader:
+    with SqliteReader(honest.path) as reader:
         found = audit(ME, Log(reader.identity(), rows(reader)), honest.facts(), AuditLimits())
     assert (found.result, found.first_bad) == (I, None)
     assert "it is locked" in found.completeness.detail

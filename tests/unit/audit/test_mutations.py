@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent_guard.audit import AuditLimits, AuditResult, ChainFacts, Log, Result, Unreachable, audit
 from agent_guard.entry import Entry, MalformedEntry
 from agent_guard.merkle import leaf_hash
-from agent_guard.store import Content, Reader, Row
+from agent_guard.store import Content, Row, SqliteReader
 from agent_guard.typed_data import agent_id
 
 pytestmark = pytest.mark.unit
@@ -29,7 +29,7 @@ class Original:
 
 @pytest.fixture
 def original(honest: Any) -> Original:
-    with Reader(honest.path) as reader:
+    with SqliteReader(honest.path) as reader:
         return Original(list(reader.rows()), honest.facts())
 
 

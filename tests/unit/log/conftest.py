@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent_guard.log.recorder import Recorder
-from agent_guard.store import Store
+from agent_guard.store import SqliteStore, Store
 from agent_guard.types import Block, LogIdentity
 
 IDENTITY = LogIdentity(31337, "0x" + "Aa" * 20, "0x" + "Bb" * 20)
@@ -26,7 +26,7 @@ def identity() -> LogIdentity:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    with Store(path, IDENTITY) as opened:
+    with SqliteStore(path, IDENTITY) as opened:
         yield opened
 
 

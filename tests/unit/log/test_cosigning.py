@@ -30,7 +30,7 @@ from agent_guard.log.recorder import Recorder
 from agent_guard.log.tree import consistency, frontier_at
 from agent_guard.merkle import ProofError
 from agent_guard.settings import WitnessAddress
-from agent_guard.store import Reader, SavedCheckpoint, Store
+from agent_guard.store import Reader, SavedCheckpoint, SqliteStore, Store
 from agent_guard.store.ledger import Ledger
 from agent_guard.telemetry import WitnessReport
 from agent_guard.types import LogIdentity
@@ -379,7 +379,7 @@ def test_a_log_that_was_rolled_back_is_found_out_by_an_honest_witness(
     scene.anchor()
     scene.start(one)
     until(lambda: cosigned(scene, one))
-    with Store(tmp_path / "old" / "log.db", identity) as old:  # a new log under the old key
+    with SqliteStore(tmp_path / "old" / "log.db", identity) as old:  # a new log under the old key
         other = Scene(old, identity, tmp_path / "old", scene.stack, witnesses=scene.witnesses)
         other.grow(2)
         other.anchor()

@@ -10,7 +10,7 @@ from agent_guard.log.fork import Claim, find
 from agent_guard.log.recorder import Recorder
 from agent_guard.log.tree import frontier_at
 from agent_guard.merkle import Frontier
-from agent_guard.store import Reader, SavedCheckpoint, Store
+from agent_guard.store import Reader, SavedCheckpoint, SqliteReader, Store
 
 pytestmark = pytest.mark.unit
 LIE, SIGNED = b"\x0f" * 32, b"\x01" * 65
@@ -21,7 +21,7 @@ ENTRIES = 21
 def log(store: Store, recorder: Recorder, path: Path) -> Callable[[], Reader]:
     for number in range(ENTRIES):
         recorder.append("alice", "intent", {"n": number}).result()
-    return lambda: Reader(path)
+    return lambda: SqliteReader(path)
 
 
 def true(log: Callable[[], Reader], size: int) -> Claim:

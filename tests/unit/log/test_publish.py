@@ -13,7 +13,7 @@ from agent_guard.entry import BlockRef, Entry, Kind, commitment
 from agent_guard.errors import GuardError
 from agent_guard.log.publish import publish
 from agent_guard.merkle import Frontier, leaf_hash
-from agent_guard.store import Content, Reader, Row, SavedCheckpoint, Store
+from agent_guard.store import Content, Reader, Row, SavedCheckpoint, SqliteReader, SqliteStore
 from agent_guard.store.tiles import Folder, TileLog
 from agent_guard.tlog import tiles_of
 from agent_guard.typed_data import agent_id
@@ -33,7 +33,7 @@ class Log:
     """A guard's log, and the heads that it anchored."""
 
     def __init__(self, path: Path, salt: int = 0) -> None:
-        self.store = Store(path, IDENTITY)
+        self.store = SqliteStore(path, IDENTITY)
         self.store._connection.execute("PRAGMA synchronous = OFF")  # durability is tested elsewhere
         self.frontier, self.counters, self.salt = Frontier(), dict.fromkeys(WHO, 0), salt
 
@@ -274,7 +274,7 @@ def test_folder_that_is_ahead_is_left_alone(log, tmp_path):
     log.grow(20)
     log.anchor()
     shutil.copy(tmp_path / "log.sqlite", tmp_path / "old.sqlite")
-    with Reader(tmp_path / "log.sqlite") as reader:
+    with SqliteReader(tmp_path / "log.sqlite") as reader:
         publish(reader, tmp_path / "ahead")
     log.grow(30)
     log.anchor()

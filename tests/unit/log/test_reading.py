@@ -11,7 +11,7 @@ from agent_guard.log import reading
 from agent_guard.log.recorder import Recorder
 from agent_guard.log.tree import frontier_at
 from agent_guard.merkle import verify_inclusion
-from agent_guard.store import Reader, SavedCheckpoint, Store
+from agent_guard.store import Reader, SavedCheckpoint, SqliteReader, Store
 from agent_guard.typed_data import agent_id
 
 pytestmark = pytest.mark.unit
@@ -105,14 +105,14 @@ def test_damaged_page_ends_the_rows_exactly_where_it_lies(
         done.result()
     recorder.close()
     store.close()
-    with Reader(path) as reader:
+    with SqliteReader(path) as reader:
         bodies = {row.index: row.body for row in reader.rows()}
     data = path.read_bytes()
     page = data.index(bodies[300]) // 4096 * 4096
     path.write_bytes(data[:page] + b"\xee" * 4096 + data[page + 4096 :])
     whole = path.read_bytes()
     read = []
-    with Reader(path) as reader, pytest.raises(GuardError):
+    with SqliteReader(path) as reader, pytest.raises(GuardError):
         read.extend(row for row in reading.rows_until_damage(reader))
     assert len(read) == next(index for index in range(600) if bodies[index] not in whole)
 

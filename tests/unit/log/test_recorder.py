@@ -15,7 +15,7 @@ from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
 from agent_guard.log.recorder import QueueLimits, Recorder
 from agent_guard.merkle import Frontier, leaf_hash
-from agent_guard.store import Row, Store
+from agent_guard.store import Row, SqliteStore, Store
 from agent_guard.types import FLEET, Block, LogIdentity
 
 pytestmark = pytest.mark.unit
@@ -314,5 +314,5 @@ def test_store_of_another_guard_is_not_opened_by_a_recorder(
     store: Store, path: Path, identity: LogIdentity
 ) -> None:
     with pytest.raises(GuardError) as caught:
-        Recorder(Store(path, identity), block=lambda: None)
+        Recorder(SqliteStore(path, identity), block=lambda: None)
     assert caught.value.code == "AG511"

@@ -11,7 +11,7 @@ from agent_guard.audit import AuditLimits, ChainFacts, Event, Log, Unreachable, 
 from agent_guard.log.reading import rows_until_damage
 from agent_guard.report import Chronicle, Report, Vote
 from agent_guard.report.model import ChainSide
-from agent_guard.store import Reader
+from agent_guard.store import SqliteReader
 from agent_guard.types import Action, Council, State, Thresholds, Timing
 from tests.unit.audit.conftest import IDENTITY, ME, World, block
 
@@ -39,7 +39,7 @@ class Scene(World):
         if isinstance(facts, ChainFacts):
             known = (facts.history[0].block.timestamp - 86_400, facts.as_of.timestamp + 86_400)
         chronicle, limits = Chronicle(ME, known), AuditLimits()
-        with Reader(self.path) as reader, reader.snapshot():
+        with SqliteReader(self.path) as reader, reader.snapshot():
             log = Log(reader.identity(), chronicle.watch(rows_until_damage(reader)))
             result = audit(ME, log, facts, limits)
         made = {

@@ -17,7 +17,7 @@ from agent_guard.merkle import Frontier, inclusion_proof, leaf_hash, verify_incl
 from agent_guard.report import Chronicle, Form, render
 from agent_guard.report.markdown import escape
 from agent_guard.report.model import EntryProof
-from agent_guard.store import Reader
+from agent_guard.store import SqliteReader
 from agent_guard.types import Action
 from tests.unit.audit.conftest import ME
 from tests.unit.report.conftest import NASTY
@@ -204,7 +204,7 @@ def test_proof_of_the_death_can_be_checked_by_hand_from_what_is_shown(
 ) -> None:
     report = halted.report()
     death = report.result.death
-    with Reader(halted.path) as reader:
+    with SqliteReader(halted.path) as reader:
         leaves = [row.leaf for row in reader.rows()]
         row = reader.row(death.index)
     assert row is not None

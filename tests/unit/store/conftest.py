@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_guard.store import Content, Row, Store
+from agent_guard.store import Content, Row, SqliteStore, Store
 from agent_guard.types import LogIdentity
 
 WALKER, OTHER = b"w" * 32, b"o" * 32
@@ -38,7 +38,7 @@ def row() -> Callable[..., Row]:
 
 @pytest.fixture
 def store(path: Path, identity: LogIdentity) -> Iterator[Store]:
-    with Store(path, identity) as opened:
+    with SqliteStore(path, identity) as opened:
         yield opened
 
 

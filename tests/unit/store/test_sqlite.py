@@ -14,7 +14,7 @@ import pytest
 
 import agent_guard
 from agent_guard.errors import GuardError
-from agent_guard.store import Row, SavedCheckpoint, Store, sqlite
+from agent_guard.store import Content, Row, SavedCheckpoint, SqliteReader, SqliteStore, Store
 from agent_guard.types import LogIdentity
 
 WALKER, OTHER = b"w" * 32, b"o" * 32
@@ -50,9 +50,9 @@ def test_empty_log_has_no_rows_counters_or_checkpoints_but_an_owner(
 
 
 def test_reopened_store_goes_on_where_it_ended(path: Path, identity: LogIdentity, row: MakeRow) -> None:
-    with Store(path, identity) as store:
+    with SqliteStore(path, identity) as store:
         store.append([row(0)])
-    with Store(path, identity) as store:
+    with SqliteStore(path, identity) as store:
         assert store.size == 1
         store.append([row(1)])
         with store.reader() as reader:
@@ -83,6 +83,9 @@ def test_batch_with_one_bad_row_leaves_nothing_behind(store: Store, row: MakeRow
         "UPDATE entry SET body = x'00'",
         "DELETE FROM entry WHERE leaf_index = 0",
         "UPDATE content SET body = x'00'",
+        "INSERT OR REPLACE INTO content VALUES (0, x'00', x'00')",
+        "UPDATE idempotency SET leaf_index = 0",
+        "DELETE FROM idempotency",
         "UPDATE log SET operator = 'me'",
         "DELETE FROM log",
         "UPDATE checkpoint SET root = zeroblob(32)",
@@ -92,19 +95,67 @@ def test_batch_with_one_bad_row_leaves_nothing_behind(store: Store, row: MakeRow
 def test_history_changed_by_sql_is_refused(
     store: Store, row: MakeRow, shell: sqlite3.Connection, change: str
 ) -> None:
-    store.append([row(0)])
+    store.append([row(0, key="k")])
     store.save_checkpoint(SavedCheckpoint(1, (bytes(32),), b"r" * 32, "note", b"s", "0x1"))
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         shell.execute(change)
 
 
-def test_content_can_be_erased_and_its_entry_stays(
-    store: Store, row: MakeRow, shell: sqlite3.Connection
-) -> None:
+def on_disk(path: Path) -> bytes:
+    """All bytes of the database's files."""
+    return b"".join(file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")))
+
+
+@pytest.mark.parametrize("size", [32, 3_000, 200_000])
+def test_erased_content_is_in_no_file_of_the_log(store: Store, path: Path, row: MakeRow, size: int) -> None:
+    noise = [os.urandom(size) for _ in range(5)]
+    rows = [replace(row(n), content=Content(os.urandom(32), body)) for n, body in enumerate(noise)]
+    store.append(rows[:3])
+    store.append(rows[3:])
+    erased, kept = rows[2].content, rows[3].content
+    assert erased is not None
+    assert kept is not None
+    assert erased.salt in on_disk(path)
+    assert erased.body[-16:] in on_disk(path)
+    store.erase(2)
+    left = on_disk(path)
+    # In pieces: a long body is spread over pages.
+    assert not [at for at in range(0, size - 15, 16) if erased.body[at : at + 16] in left]
+    assert erased.salt not in left
+    assert kept.salt in left
+
+
+def test_bytes_that_a_reader_holds_are_erased_once_he_is_done(store: Store, path: Path, row: MakeRow) -> None:
+    store._connection.execute("PRAGMA busy_timeout = 50")
     store.append([row(0)])
-    shell.execute("DELETE FROM content")
     with store.reader() as reader:
-        assert list(reader.rows()) == [replace(row(0), content=None)]
+        with reader.snapshot():
+            assert reader.row(0) == row(0)
+            with pytest.raises(GuardError, match="somebody reads") as caught:
+                store.erase(0)
+            assert reader.row(0) == row(0)
+        assert caught.value.code == "AG514"
+        assert reader.row(0) == replace(row(0), content=None)
+    store.erase(0)
+    assert row(0).content.body not in on_disk(path)
+    store.append([row(1)])
+
+
+def test_erasing_leaves_the_entry_and_can_be_repeated(store: Store, row: MakeRow) -> None:
+    store.append([row(0), row(1)])
+    for _ in range(2):
+        store.erase(0)
+    store.erase(7)
+    with store.reader() as reader:
+        assert list(reader.rows()) == [replace(row(0), content=None), row(1)]
+
+
+def test_erased_content_can_not_be_put_back(store: Store, row: MakeRow, shell: sqlite3.Connection) -> None:
+    store.append([row(0)])
+    store.erase(0)
+    for verb in ("INSERT", "INSERT OR REPLACE"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            shell.execute(f"{verb} INTO content VALUES (0, x'00', x'00')")
 
 
 def test_idempotency_key_leads_to_its_entry_for_its_agent_only(store: Store, row: MakeRow) -> None:
@@ -143,7 +194,7 @@ def test_second_writer_is_refused_and_told_who_holds_the_log(
     store: Store, path: Path, identity: LogIdentity
 ) -> None:
     with pytest.raises(GuardError) as caught:
-        Store(path, identity)
+        SqliteStore(path, identity)
     assert caught.value.code == "AG511"
     assert str(os.getpid()) in caught.value.message
 
@@ -152,9 +203,9 @@ def test_second_writer_in_another_process_is_refused_until_the_first_ends(
     store: Store, path: Path, identity: LogIdentity
 ) -> None:
     program = (
-        "import sys; from pathlib import Path; from agent_guard.store import Store;"
+        "import sys; from pathlib import Path; from agent_guard.store import SqliteStore;"
         "from agent_guard.types import LogIdentity;"
-        f"Store(Path(sys.argv[1]), LogIdentity({identity.chain_id}, {identity.council!r}, {identity.operator!r}))"
+        f"SqliteStore(Path(sys.argv[1]), LogIdentity({identity.chain_id}, {identity.council!r}, {identity.operator!r}))"
     )
     command = [sys.executable, "-c", program, str(path)]
     refused = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
@@ -169,11 +220,11 @@ def test_second_writer_in_another_process_is_refused_until_the_first_ends(
 def test_log_of_another_identity_is_refused_and_stays_unlocked(
     path: Path, identity: LogIdentity, other: dict[str, object]
 ) -> None:
-    Store(path, identity).close()
+    SqliteStore(path, identity).close()
     with pytest.raises(GuardError) as caught:
-        Store(path, replace(identity, **other))  # type: ignore[arg-type]
+        SqliteStore(path, replace(identity, **other))  # type: ignore[arg-type]
     assert caught.value.code == "AG512"
-    Store(path, identity).close()
+    SqliteStore(path, identity).close()
 
 
 def test_locked_database_is_named_after_the_wait(
@@ -202,7 +253,7 @@ def test_file_that_is_no_database_is_refused_unchanged(path: Path, identity: Log
     path.write_bytes(b"Dear diary, " * 1000)
     before = path.read_bytes()
     with pytest.raises(GuardError) as caught:
-        Store(path, identity)
+        SqliteStore(path, identity)
     assert caught.value.code == "AG510"
     assert path.read_bytes() == before
 
@@ -217,17 +268,17 @@ def test_database_of_something_else_is_refused(
     if "user_version" not in make:
         shell.execute("CREATE TABLE other (x)")
     with pytest.raises(GuardError) as caught:
-        Store(path, identity)
+        SqliteStore(path, identity)
     assert caught.value.code == "AG518"
 
 
 def test_newer_version_is_refused_by_name(path: Path, identity: LogIdentity) -> None:
-    Store(path, identity).close()
+    SqliteStore(path, identity).close()
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 2")
     connection.close()
     with pytest.raises(GuardError, match="version 2"):
-        Store(path, identity)
+        SqliteStore(path, identity)
 
 
 def damage(path: Path, page: int) -> None:
@@ -240,11 +291,11 @@ def damage(path: Path, page: int) -> None:
 def test_corrupt_page_is_named_and_what_stands_before_it_is_read(
     path: Path, identity: LogIdentity, row: MakeRow
 ) -> None:
-    with Store(path, identity) as store:
+    with SqliteStore(path, identity) as store:
         store.append([row(index) for index in range(2000)])
     damage(path, path.read_bytes().index(b'{"index":1000}') // 4096)
     found = []
-    with sqlite.Reader(path) as reader, pytest.raises(GuardError) as caught:
+    with SqliteReader(path) as reader, pytest.raises(GuardError) as caught:
         found.extend(made for made in reader.rows())
     assert caught.value.code == "AG515"
     assert 900 < len(found) <= 1000
@@ -286,13 +337,13 @@ def fill(store: Store, row: MakeRow) -> GuardError:
 def test_full_disk_is_named_and_everything_acknowledged_is_there(
     small_disk: Path, identity: LogIdentity, row: MakeRow
 ) -> None:
-    with Store(small_disk / "log.db", identity) as store:
+    with SqliteStore(small_disk / "log.db", identity) as store:
         error = fill(store, row)
         kept = store.size
     assert error.code == "AG513"
     assert kept > 0
     copy = shutil.copytree(small_disk, small_disk.parent / "copy")
-    with Store(copy / "log.db", identity) as store, store.reader() as reader:
+    with SqliteStore(copy / "log.db", identity) as store, store.reader() as reader:
         assert [found.index for found in reader.rows()] == list(range(kept))
         store.append([row(kept)])
 
@@ -303,10 +354,10 @@ from pathlib import Path
 sys.path.insert(0, {folder!r})
 from conftest import IDENTITY, make_row
 from agent_guard.errors import GuardError
-from agent_guard.store import Store
+from agent_guard.store import SqliteStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-store = Store(Path(sys.argv[1]), IDENTITY)
+store = SqliteStore(Path(sys.argv[1]), IDENTITY)
 try:
     while True:
         store.append([make_row(index) for index in range(store.size, store.size + 50)])
@@ -326,7 +377,7 @@ def test_file_size_limit_fails_like_a_full_disk_and_loses_nothing(path: Path, id
     )
     code, kept = done.stdout.split()
     assert code in ("AG513", "AG517")
-    with Store(path, identity) as store, store.reader() as reader:
+    with SqliteStore(path, identity) as store, store.reader() as reader:
         assert store.size >= int(kept) > 0
         assert [found.index for found in reader.rows()] == list(range(store.size))
 
@@ -358,20 +409,20 @@ def test_read_only_file_system_refuses_the_writer_and_serves_the_reader(
     tmp_path: Path, identity: LogIdentity, row: MakeRow, read_only: Callable[[Path], None]
 ) -> None:
     folder = tmp_path / "evidence"
-    with Store(folder / "log.db", identity) as store:
+    with SqliteStore(folder / "log.db", identity) as store:
         store.append([row(0)])
     (folder / "log.db.lock").unlink()
     read_only(folder)
     with pytest.raises(GuardError) as caught:
-        Store(folder / "log.db", identity)
+        SqliteStore(folder / "log.db", identity)
     assert caught.value.code == "AG516"
-    with sqlite.Reader(folder / "log.db") as reader:
+    with SqliteReader(folder / "log.db") as reader:
         assert list(reader.rows()) == [row(0)]
 
 
 def test_reader_of_a_missing_file_makes_none(path: Path) -> None:
     with pytest.raises(GuardError) as caught:
-        sqlite.Reader(path)
+        SqliteReader(path)
     assert caught.value.code == "AG510"
     assert not path.exists()
 
@@ -379,7 +430,7 @@ def test_reader_of_a_missing_file_makes_none(path: Path) -> None:
 def test_reader_of_an_empty_file_says_it_is_no_log(path: Path) -> None:
     path.touch()
     with pytest.raises(GuardError) as caught:
-        sqlite.Reader(path)
+        SqliteReader(path)
     assert caught.value.code == "AG518"
 
 
@@ -390,7 +441,7 @@ def test_columns_of_another_type_reach_nobody_as_such(
     shell.executescript(
         "CREATE TABLE forged (leaf_index INTEGER PRIMARY KEY, agent, counter, kind, body, leaf);"
         "INSERT INTO forged VALUES (0, x'6131', 0, 7, 'text', 12);"
-        "DROP TABLE entry; ALTER TABLE forged RENAME TO entry;"
+        "DROP TRIGGER content_insert; DROP TABLE entry; ALTER TABLE forged RENAME TO entry;"
     )
     with store.reader() as reader:
         found = reader.row(0)

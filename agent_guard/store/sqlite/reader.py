@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from agent_guard.errors import GuardError
 from agent_guard.merkle import Frontier
-from agent_guard.store import schema
-from agent_guard.store.failures import translated
 from agent_guard.store.rows import Content, Row, SavedCheckpoint
+from agent_guard.store.sqlite import schema
+from agent_guard.store.sqlite.failures import translated
 from agent_guard.types import LogIdentity
 
 # CAST: a forged file may hold other types than the schema says; what is no blob must not reach a hash function.
@@ -35,7 +35,7 @@ FROM known WHERE agent IS NOT NULL
 """
 
 
-class Reader:
+class SqliteReader:
     """A read-only connection to the log at `path`. For one thread at a time.
 
     Every method raises `GuardError`: AG510 not there or not readable, AG515 damaged, AG518 not a log of this version.
@@ -50,6 +50,14 @@ class Reader:
         except GuardError:
             self._connection.close()
             raise
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
+
+    def another(self) -> "SqliteReader":
+        """A new connection to the same file; the caller closes it."""
+        return SqliteReader(self.path)
 
     def close(self) -> None:
         self._connection.close()

@@ -2,7 +2,8 @@
 
 Entries are append-only: triggers refuse UPDATE and DELETE, so that a mistake in a program (or in an administrator's
 shell) can't rewrite history unnoticed. Who holds the file can drop the triggers; against him stands the chain.
-Content lies apart from its entry, so that it can be erased while every proof still holds.
+Content lies apart from its entry, so that it can be erased while every proof still holds. It comes with its entry or
+never: what was erased can't be put back.
 """
 
 import sqlite3
@@ -56,9 +57,15 @@ _TRIGGERS = [
         ("entry", "UPDATE"),
         ("entry", "DELETE"),
         ("content", "UPDATE"),
+        ("idempotency", "UPDATE"),
+        ("idempotency", "DELETE"),
         ("checkpoint", "UPDATE OF size, frontier, root"),
         ("checkpoint", "DELETE"),
     ]
+] + [
+    "CREATE TRIGGER content_insert BEFORE INSERT ON content"
+    " WHEN EXISTS (SELECT 1 FROM entry WHERE leaf_index = NEW.leaf_index)"
+    " BEGIN SELECT raise(ABORT, 'content is append-only'); END"
 ]
 
 

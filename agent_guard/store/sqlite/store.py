@@ -2,7 +2,8 @@
 
 Guarantees: `append` and `save_checkpoint` return only after a COMMIT that SQLite has synced (WAL, synchronous=FULL);
 a batch is stored whole or not at all; a process killed anywhere leaves a database that opens again by itself without
-any acknowledged entry lost. A second writer is refused. Trusts the disk to keep what it has synced.
+any acknowledged entry lost. A second writer is refused. What `erase` removed lies in none of its files any more.
+Trusts the disk to keep what it has synced; knows nothing of copies (backups, snapshots, a disk's own spare blocks).
 """
 
 import os
@@ -14,17 +15,17 @@ from pathlib import Path
 from typing import Self
 
 from agent_guard.errors import GuardError
-from agent_guard.store import schema
-from agent_guard.store.failures import is_full, translated
-from agent_guard.store.lock import WriterLock
-from agent_guard.store.reader import Reader
 from agent_guard.store.rows import Row, SavedCheckpoint
+from agent_guard.store.sqlite import schema
+from agent_guard.store.sqlite.failures import is_full, translated
+from agent_guard.store.sqlite.lock import WriterLock
+from agent_guard.store.sqlite.reader import SqliteReader
 from agent_guard.types import LogIdentity
 
 BUSY_SECONDS = 5.0
 
 
-class Store:
+class SqliteStore:
     """The writer of the log at `path`, which is created if it is not there.
 
     Methods may be called from any thread; `_lock` guards the connection.
@@ -61,9 +62,9 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def reader(self) -> Reader:
+    def reader(self) -> SqliteReader:
         """A new reading connection to the same log; the caller closes it."""
-        return Reader(self.path)
+        return SqliteReader(self.path)
 
     @property
     def size(self) -> int:
@@ -80,11 +81,11 @@ class Store:
         if [row.index for row in rows] != list(range(self._size, self._size + len(rows))):
             raise ValueError(f"rows must have the indices from {self._size} on, without a gap")
         with self._transaction(f"store {len(rows)} entries") as connection:
-            connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", map(_entry_values, rows))
             connection.executemany(
                 "INSERT INTO content VALUES (?, ?, ?)",
                 [(row.index, row.content.salt, row.content.body) for row in rows if row.content],
-            )
+            )  # before its entry: see the trigger in schema.py
+            connection.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", map(_entry_values, rows))
             keys = [
                 (row.agent, row.idempotency_key, row.index) for row in rows if row.idempotency_key is not None
             ]
@@ -116,6 +117,20 @@ class Store:
             if done.rowcount != 1:
                 raise ValueError(f"there is a checkpoint of {checkpoint.size} entries with another root")
 
+    def erase(self, index: int) -> None:
+        """Removes salt and content of the entry at `index`; their bytes are in no file of the log any more on return.
+
+        Raises:
+            GuardError: AG514 a reader is in mid-snapshot, and until it is done the bytes lie in the write-ahead log:
+                the content is removed, and erasing again later removes the bytes too. Else as the class.
+        """
+        with self._transaction(f"erase the content of entry {index}") as connection:
+            connection.execute("DELETE FROM content WHERE leaf_index = ?", (index,))
+        with self._lock, translated(self.path, "clear the write-ahead log"):
+            busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise _still_read(self.path, index)
+
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
         with self._lock, translated(self.path, doing):
@@ -132,6 +147,15 @@ class Store:
 
 def _entry_values(row: Row) -> tuple[int, bytes, int, str, bytes, bytes]:
     return row.index, row.agent, row.counter, row.kind, row.body, row.leaf
+
+
+def _still_read(path: Path, index: int) -> GuardError:
+    return GuardError(
+        "AG514",
+        f"The content of entry {index} is removed, but somebody reads {path}, and until he is done its bytes lie in the"
+        " write-ahead log.",
+        "Wait for the audit or export that reads the log, or end it, then erase the entry again.",
+    )
 
 
 def _lock_file(path: Path) -> WriterLock:
@@ -175,6 +199,7 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA secure_delete = ON")  # zeroes what erasing frees
 
 
 def _check_identity(connection: sqlite3.Connection, path: Path, identity: LogIdentity) -> None:
