@@ -92,7 +92,7 @@ def verdict(agent: str, result: AuditResult) -> str:
     checked = f"The log of {agent} is whole and unchanged"
     if result.halted_at is None:
         return f"{checked}, and {agent} acted only while the council allowed it. It was never halted."
-    stopped = f"The council halted it in block {result.halted_at.number}, and it did nothing after that"
+    stopped = f"It was halted in block {result.halted_at.number}, and did nothing after that"
     return f"{checked}. {stopped}{_overrun(result)}."
 
 

@@ -134,6 +134,8 @@ def whom(agent: bytes) -> str:
 def happening_in_words(happening: Happening) -> str:
     """What the council decided, in a sentence."""
     whose = whom(happening.agent)
+    if happening.by_fork:
+        return f"{whose} was halted without a vote, by a proof that its operator had signed two histories"
     until = text.iso(happening.until)
     return {
         Event.REGISTERED: f"the council registered {whose}, guarded by {happening.operator}",

@@ -24,6 +24,16 @@ def test_votes_stand_before_what_they_decided_in_the_same_block(halted: Any) -> 
     )
 
 
+def test_halt_by_a_fork_proof_is_no_word_of_the_council(scene: Any) -> None:
+    scene.now = 110
+    scene.happens(Event.HALTED, by_fork=True)
+    words = [moment.words for moment in timeline(scene.report()).moments]
+    assert (
+        "the agent was halted without a vote, by a proof that its operator had signed two histories" in words
+    )
+    assert not [said for said in words if "the council halted" in said]
+
+
 def test_council_band_follows_its_word_and_the_fleets_is_drawn_over_it(scene: Any) -> None:
     scene.now = 110
     scene.happens(Event.PAUSED, until=1_700_001_130)  # block 113
