@@ -7,6 +7,7 @@ requests are answered.
 """
 
 from agent_guard.audit.result import Aspect, Fault
+from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
 
 RECENT = 4_096
@@ -39,6 +40,22 @@ class Answers:
             return self._fault(entry, asked)
         return None
 
+    def fits(self, stretch: Stretch) -> bool:
+        """Whether `see` would find no fault in any of its entries."""
+        answered = set(stretch.answered)
+        return (
+            not self._broken
+            and len(answered) == len(stretch.answered)
+            and answered <= self._recent | stretch.intents
+        )
+
+    def take(self, stretch: Stretch) -> None:
+        """As `see` for each of its entries, which `fits` was asked about."""
+        self._recent |= stretch.intents
+        self._recent -= set(stretch.answered)
+        self.unanswered += len(stretch.intents) - len(stretch.answered)
+        self._spill()
+
     def doubt(self, index: int) -> None:
         """An entry that can't be read stands here: it may have been an intent."""
         self._open(index)
@@ -53,6 +70,10 @@ class Answers:
         if self._broken:
             return
         self._recent.add(index)
+        self._spill()
+
+    def _spill(self) -> None:
+        """Few are held one by one."""
         if len(self._recent) > RECENT:
             for recent in self._recent:
                 stretch, bit = _place(recent)

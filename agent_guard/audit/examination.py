@@ -15,11 +15,13 @@ The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 9 in o
  10. Openness: the agent's content is there.
  11. Verdict: TAMPERED if anything is proven wrong, INDETERMINATE if anything could not be checked, else VERIFIED.
 
-Streams: memory does not grow with the log. Trusts SHA-256, the chain facts it is handed, and nothing else.
+Streams: memory does not grow with the log, and plain entries are checked together (stretch.py), by the same rules. Trusts
+SHA-256, the chain facts it is handed, and nothing else.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from agent_guard.audit.answers import Answers
 from agent_guard.audit.facts import ChainFacts, Event, Unreachable
@@ -28,6 +30,7 @@ from agent_guard.audit.obedience import Obedience
 from agent_guard.audit.result import MOST_FAULTS, Aspect, AuditResult, Check, Fault, Result, worst
 from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.silence import Silence
+from agent_guard.audit.stretch import AT_ONCE, LEAST, MOST, MOST_BYTES, Stretch, stretch_of
 from agent_guard.audit.tree import AnchoredTree
 from agent_guard.entry import Entry
 from agent_guard.errors import GuardError
@@ -65,10 +68,12 @@ def audit(
     unknown = _owner(log.identity, chain)
     known = None if isinstance(chain, Unreachable) or unknown else chain
     examination = _Examination(agent, known, unknown, limits, log.is_copy)
-    for row in _rows(log, examination):
-        examination.take(row)
-        if examination.entries % PROGRESS_EVERY == 0:
-            progress(examination.entries)
+    told = 0
+    for rows in _parts(_rows(log, examination), examination):
+        examination.take(rows)
+        if examination.entries - told >= PROGRESS_EVERY:
+            told = examination.entries
+            progress(told)
     progress(examination.entries)
     return examination.conclude()
 
@@ -79,6 +84,19 @@ def _rows(log: Log, examination: "_Examination") -> Iterator[Row]:
         yield from log.rows
     except GuardError as error:
         examination.unreadable = error
+
+
+def _parts(rows: Iterator[Row], examination: "_Examination") -> Iterator[list[Row]]:
+    """The rows in parts of which each may be a stretch: none reaches over an anchor, none is too large."""
+    while part := list(islice(rows, min(LEAST, examination.stride()))):
+        most, size = examination.stride(), 0
+        while len(part) < most and size < MOST_BYTES:
+            more = list(islice(rows, min(AT_ONCE, most - len(part))))
+            if not more:
+                break
+            part += more
+            size += sum([len(row.content.body) for row in more if row.content])
+        yield part
 
 
 def _owner(identity: LogIdentity, chain: ChainFacts | Unreachable) -> str | None:
@@ -117,7 +135,46 @@ class _Examination:
         self.entries = 0
         self.unreadable: GuardError | None = None
 
-    def take(self, row: Row) -> None:
+    def stride(self) -> int:
+        """How many rows to take at once: the first after an anchor alone, then as many as lead to the next."""
+        room = self._tree.room()
+        return 1 if self._tree.proven == self.entries else min(room or MOST, MOST)
+
+    def take(self, rows: Sequence[Row]) -> None:
+        """Steps 2 to 7 and 9 for rows in order: at once if nothing about them is remarkable, else one by one."""
+        stretch = stretch_of(rows, self._agent, self._checks.expected, self._checks.counters)
+        if stretch is not None and self._fits(stretch):
+            self._take_stretch(stretch)
+            return
+        for row in rows:
+            self._take_row(row)
+
+    def _fits(self, stretch: Stretch) -> bool:
+        """Whether none of the steps would find anything in these entries, taken one by one."""
+        silence, obedience = self._silence, self._obedience
+        after = silence.anchored_after if silence else 0
+        return (
+            (
+                self._chain is None
+                or stretch.end <= self._chain.head.size
+                or self._oldest_unanchored is not None
+            )
+            and (silence is None or silence.fits(stretch))
+            and self._answers.fits(stretch)
+            and (obedience is None or obedience.fits(stretch, after))
+        )
+
+    def _take_stretch(self, stretch: Stretch) -> None:
+        self.entries += len(stretch.leaves)
+        self._own += stretch.own
+        self._checks.take(stretch)
+        self._answers.take(stretch)
+        if self._silence is not None:
+            self._silence.take(stretch)
+        if fault := self._tree.extend(stretch.leaves):
+            self._note_segment(fault)
+
+    def _take_row(self, row: Row) -> None:
         """Steps 2 to 7 and 9 for one row."""
         checked = self._checks.check(row)
         self.entries += 1

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from agent_guard.audit.facts import ChainFacts, Event
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.stops import NEVER, Stop
+from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
 
 MOST_SUSPECTS = 10_000
@@ -55,6 +56,15 @@ class Lateness:
             self._see_decision(entry)
         if self._dead is not None:
             self._see_after_death(entry, self._dead)
+
+    def fits(self, stretch: Stretch, anchored_after: int) -> bool:
+        """Whether `see` would find nothing in any of its entries, and keep nothing of them."""
+        return (
+            self._alive is not None
+            and self._dead is None
+            and stretch.asked_until <= self._late_from_ms
+            and anchored_after <= self._late_from
+        )
 
     def follow(self, entry: Entry) -> None:
         """Takes a start, an exit, or a death that the operator signed."""

@@ -12,6 +12,7 @@ from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.receipts import is_signed
 from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
 from agent_guard.audit.stops import NEVER, by_fork, latest_halt, missing_history, pauses, stops
+from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
 from agent_guard.types import Block
@@ -65,6 +66,14 @@ class Obedience:
             self._late.take_back(entry.refers_to)
         self._late.see(entry, anchored_after)
         self._follow_life(entry)
+
+    def fits(self, stretch: Stretch, anchored_after: int = 0) -> bool:
+        """Whether `see` would find nothing in any of its entries: none of its acts is near a stop."""
+        halted = any(stop.start <= number < stop.end for stop in self._stops for number in stretch.blocks)
+        paused = any(
+            pause.block.number <= number < pause.end for pause in self._pauses for number in stretch.blocks
+        )
+        return not halted and not paused and (stretch.own == 0 or self._late.fits(stretch, anchored_after))
 
     def verdict(self) -> tuple[Check, Fault | None]:
         """The check, and the first act that was not allowed."""

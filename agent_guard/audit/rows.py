@@ -6,6 +6,7 @@ Each row yields at most one fault of its own; the steps are those of `examinatio
 from dataclasses import dataclass, field
 
 from agent_guard.audit.result import Aspect, Fault
+from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import SALT_SIZE, Entry, MalformedEntry, commitment
 from agent_guard.merkle import leaf_hash
 from agent_guard.store import Row
@@ -51,6 +52,11 @@ class RowChecks:
             self.counters[entry.agent] = entry.counter + 1
             return _unusable(row, _elsewhere(row, entry))
         return Checked(entry, self._counter(entry) or _content(row, entry))
+
+    def take(self, stretch: Stretch) -> None:
+        """As `check` for each of its rows."""
+        self.expected = stretch.end
+        self.counters.update(stretch.counters)
 
     def _uncounted(self, row: Row, why: str) -> Checked:
         # The count goes on as the database lists it, so that one bad entry is not reported twice.

@@ -14,6 +14,7 @@ from math import inf
 
 from agent_guard.audit.facts import ChainFacts, Extension
 from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
 
 _INTENT, _START, _EXIT, _DEATH = Kind.INTENT, Kind.START, Kind.EXIT, Kind.DEATH
@@ -61,6 +62,20 @@ class Silence:
                 self._alive = True
             elif kind is _EXIT or kind is _DEATH:
                 self._alive = False
+
+    def fits(self, stretch: Stretch) -> bool:
+        """Whether `see` would find nothing in any of its entries: all under one anchor, no clock and no wait amiss."""
+        newest, waited = max(self._newest_ms, stretch.latest), self._oldest
+        return (
+            stretch.end <= self._segment_end
+            and stretch.latest <= self._latest_ms
+            and newest - stretch.earliest <= _CLOCK_MS
+            and (waited is None or stretch.asked_until - waited.time <= self._wait_ms)
+        )
+
+    def take(self, stretch: Stretch) -> None:
+        """As `see` for each of its entries, which `fits` was asked about."""
+        self._newest_ms = max(self._newest_ms, stretch.latest)
 
     def doubt(self) -> str | None:
         """Why completeness can't be verified; None if the guard was heard as often as it must be."""

@@ -4,6 +4,8 @@ Guarantees: `proven` counts only entries under a root that equals the chain's. W
 between the last anchor that agreed and this one.
 """
 
+from collections.abc import Sequence
+
 from agent_guard.audit.facts import ChainFacts
 from agent_guard.audit.result import Aspect, Fault
 from agent_guard.merkle import Frontier
@@ -34,6 +36,22 @@ class AnchoredTree:
         self._tree.extend(self._waiting)
         self._waiting.clear()
         return self._compare(root) if complete else None
+
+    def room(self) -> int:
+        """How many leaves it takes to the next anchored size; 0 if there is none any more."""
+        if self._broken or self._next == len(self._anchors):
+            return 0
+        return self._anchors[self._next][0] - self._tree.size - len(self._waiting)
+
+    def extend(self, leaves: Sequence[bytes]) -> Fault | None:
+        """Adds leaves of 32 bytes, no more than there is `room` for, or any number if there is none."""
+        if not self.room():
+            return None
+        self._tree.extend(self._waiting)
+        self._waiting.clear()
+        self._tree.extend(leaves)
+        size, root, _ = self._anchors[self._next]
+        return self._compare(root) if self._tree.size == size else None
 
     def break_off(self) -> None:
         """A leaf is missing: no root after this can be computed."""

@@ -84,13 +84,13 @@ def prove(reader: AnyLog, index: int, size: int | None = None, agent: bytes | No
 
 def rows_until_damage(reader: AnyLog) -> Iterator[Row]:
     """All rows for an auditor; a damaged page ends them exactly at the first row that can't be read, with AG515."""
-    expected = 0
+    row: Row | None = None
     try:
         for row in reader.rows():
             yield row
-            expected = row.index + 1
     except GuardError:
         # A scan fails a few rows ahead of the damage; single look-ups find the first row that is really gone.
+        expected = row.index + 1 if row else 0
         while (found := reader.row(expected)) is not None:
             yield found
             expected += 1

@@ -1,18 +1,20 @@
-"""The shapes in which a log is written and read, the same for every store. Values without behaviour."""
+"""The shapes in which a log is written and read, the same for every store. Values without behaviour.
+
+Rows and contents are named tuples: an audit makes millions of them, in a fifth of the time of a frozen dataclass.
+"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What an entry commits to: SHA-256(salt || body) stands in the entry. `body` is canonical JSON (RFC 8785)."""
 
     salt: bytes
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One entry as it lies in a log.
 
     `index` counts the log's entries from 0, `counter` those of this agent (a 32-byte id). `body` is the entry's
@@ -20,7 +22,7 @@ class Row:
     erased.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides the tuple's method of that name, which nobody needs
     agent: bytes
     counter: int
     kind: str

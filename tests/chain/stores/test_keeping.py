@@ -5,7 +5,6 @@ import pwd
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +126,7 @@ def fill(store: PostgresStore) -> None:
     """Appends until it fails."""
     for first in range(0, 10_000, 10):
         noise = [Content(bytes(32), os.urandom(50_000)) for _ in range(10)]
-        store.append([replace(make_row(first + n), content=content) for n, content in enumerate(noise)])
+        store.append([make_row(first + n)._replace(content=content) for n, content in enumerate(noise)])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
@@ -151,7 +150,7 @@ def test_erased_bytes_are_gone_from_the_tables_after_the_documented_vacuum(
     place = start()
     contents = [Content(os.urandom(32), os.urandom(size)) for size in (40, 40, 20_000)]
     with open_store(place) as store:
-        store.append([replace(make_row(n), content=content) for n, content in enumerate(contents)])
+        store.append([make_row(n)._replace(content=content) for n, content in enumerate(contents)])
         with place.server.connect() as shell:
             shell.execute("CHECKPOINT")
             assert all(pieces_left(place, content) for content in contents)
@@ -175,7 +174,7 @@ def test_erased_content_can_not_be_put_back_by_the_writer_himself(server_place: 
         ):
             opened.execute(f"INSERT INTO {store._address.schema}.content VALUES (0, 's', 'b')")  # noqa: S608
         with store.reader() as reader:
-            assert reader.row(0) == replace(make_row(0), content=None)
+            assert reader.row(0) == make_row(0)._replace(content=None)
 
 
 def pieces_left(place: PostgresPlace, content: Content) -> list[bytes]:

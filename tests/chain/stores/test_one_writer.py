@@ -119,7 +119,7 @@ def test_term_never_falls(server_place: PostgresPlace) -> None:
 def test_gap_is_refused_by_the_database_too(server_place: PostgresPlace, indices: list[int]) -> None:
     with open_store(server_place) as store:
         store.append([make_row(0)])
-        rows = [_entry_values(replace(make_row(index), counter=index)) for index in map(abs, indices)]
+        rows = [_entry_values(make_row(index)._replace(counter=index)) for index in map(abs, indices)]
         rows = [(index, *values[1:]) for index, values in zip(indices, rows, strict=True)]
         with (
             pytest.raises(GuardError, match=r"leave a gap|check constraint"),

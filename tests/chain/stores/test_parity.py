@@ -67,7 +67,7 @@ def test_reopened_store_goes_on_where_it_ended(place: Place) -> None:
 @pytest.mark.parametrize("indices", [[1], [0, 2], [0, 0], [1, 0], [-1, 0]])
 def test_rows_that_leave_a_gap_are_refused_whole(store: Store, indices: list[int]) -> None:
     with pytest.raises(ValueError, match="without a gap"):
-        store.append([replace(make_row(0), index=index) for index in indices])
+        store.append([make_row(0)._replace(index=index) for index in indices])
     assert store.size == 0
     store.append([make_row(0)])
 
@@ -115,12 +115,12 @@ def test_erasing_leaves_the_entry_and_can_be_repeated(place: Place, store: Store
         store.erase(0)
     store.erase(7)
     with store.reader() as reader:
-        assert list(reader.rows()) == [replace(make_row(0), content=None), make_row(1)]
+        assert list(reader.rows()) == [make_row(0)._replace(content=None), make_row(1)]
         assert reader.size() == 2
     store.append([make_row(2)])
     store.close()
     with place.reader() as reader:
-        assert reader.row(0) == replace(make_row(0), content=None)
+        assert reader.row(0) == make_row(0)._replace(content=None)
 
 
 @pytest.mark.parametrize("key", ["k", "", "a\0b", "ключ ☃", "x" * 10_000])
@@ -193,7 +193,7 @@ def test_readers_never_wait_for_the_writer_nor_it_for_them(store: Store) -> None
 
 def big_row(index: int, size: int) -> Row:
     noise = random.Random(index).randbytes(size)
-    return replace(make_row(index), content=Content(bytes(32), noise))
+    return make_row(index)._replace(content=Content(bytes(32), noise))
 
 
 @pytest.mark.parametrize("size", [9_000_000, 300_000])
@@ -244,7 +244,7 @@ def test_row_changed_by_the_administrator_is_handed_out_as_it_lies(place: Place,
     store.append([make_row(0), make_row(1)])
     place.tamper("UPDATE entry SET body = '\\x6869' WHERE leaf_index = 1")
     with store.reader() as reader:
-        assert list(reader.rows()) == [make_row(0), replace(make_row(1), body=b"hi")]
+        assert list(reader.rows()) == [make_row(0), make_row(1)._replace(body=b"hi")]
 
 
 def test_checkpoint_with_a_frontier_of_the_wrong_length_is_damage(place: Place, store: Store) -> None:

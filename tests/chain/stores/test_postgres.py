@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +173,7 @@ def test_error_quotes_no_row(server_place: PostgresPlace) -> None:
     with open_store(server_place) as store:
         store.append([make_row(0)])
         with pytest.raises(GuardError) as caught:
-            store.append([replace(make_row(1, counter=0), content=Content(b"s" * 32, b"my-private-words"))])
+            store.append([make_row(1, counter=0)._replace(content=Content(b"s" * 32, b"my-private-words"))])
     said = str(caught.value)
     assert "duplicate key" in said
     assert "\\x" not in said

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from eth_account import Account
@@ -28,9 +29,39 @@ from agent_guard.errors import GuardError
 from agent_guard.log.reading import rows_until_damage
 from agent_guard.log.recorder import Recorder
 from agent_guard.merkle import Frontier, leaf_hash
-from agent_guard.store import SqliteReader, SqliteStore
+from agent_guard.store import Row, SqliteReader, SqliteStore
 from agent_guard.typed_data import agent_id, death_typed_data
 from agent_guard.types import FLEET, AgentState, Block, Head, LogIdentity, State
+
+
+def audited(
+    agent: bytes,
+    log: Log,
+    chain: ChainFacts | Unreachable,
+    limits: AuditLimits = AuditLimits(),  # noqa: B008 - frozen
+    most: int = 3,
+) -> AuditResult:
+    """An audit, made twice: by stretches of up to `most`, and with each entry looked at alone. Both say the same."""
+    rows: list[Row] = []
+    stopped: GuardError | None = None
+    try:
+        rows += log.rows
+    except GuardError as error:
+        stopped = error
+
+    def again() -> Iterator[Row]:
+        yield from rows
+        if stopped is not None:
+            raise stopped
+
+    module = "agent_guard.audit.examination"
+    with mock.patch.multiple(module, LEAST=1, MOST=most), mock.patch("agent_guard.audit.stretch.LEAST", 1):
+        at_once = audit(agent, replace(log, rows=again()), chain, limits)
+    with mock.patch(f"{module}.stretch_of", return_value=None):
+        one_by_one = audit(agent, replace(log, rows=again()), chain, limits)
+    assert at_once == one_by_one
+    return at_once
+
 
 OPERATOR = Account.from_key("0x" + "11" * 32)
 IDENTITY = LogIdentity(31337, "0x" + "aa" * 20, str(OPERATOR.address))
@@ -116,7 +147,7 @@ class World:
         self.recorder.close()
         with SqliteReader(self.path) as reader, reader.snapshot():
             log = Log(reader.identity(), rows_until_damage(reader))
-            return audit(ME, log, chain or self.facts(), AuditLimits(**limits))
+            return audited(ME, log, chain or self.facts(), AuditLimits(**limits))
 
     # -- the forger
 

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent_guard.audit import AuditLimits, AuditResult, ChainFacts, Log, Result, Unreachable, audit
+from agent_guard.audit import AuditLimits, AuditResult, ChainFacts, Log, Result, Unreachable
 from agent_guard.entry import Entry, MalformedEntry
 from agent_guard.merkle import leaf_hash
 from agent_guard.store import Content, Row, SqliteReader
 from agent_guard.typed_data import agent_id
+from tests.unit.audit.conftest import audited
 
 pytestmark = pytest.mark.unit
 ME = agent_id("walker")
@@ -24,7 +25,7 @@ class Original:
     facts: ChainFacts
 
     def audit(self, rows: list[Row], chain: ChainFacts | Unreachable | None = None) -> AuditResult:
-        return audit(ME, Log(self.facts.identity, iter(rows)), chain or self.facts, AuditLimits())
+        return audited(ME, Log(self.facts.identity, iter(rows)), chain or self.facts, AuditLimits())
 
 
 @pytest.fixture
@@ -41,9 +42,9 @@ def with_leaf(body: bytes, row: Row) -> Row:
     try:
         entry = Entry.decode(body)
     except MalformedEntry:
-        return replace(row, body=body, leaf=leaf_hash(body))
+        return row._replace(body=body, leaf=leaf_hash(body))
     columns = {"index": entry.index, "agent": entry.agent, "counter": entry.counter, "kind": entry.kind.value}
-    return replace(row, body=body, leaf=leaf_hash(body), **columns)  # type: ignore[arg-type]
+    return row._replace(body=body, leaf=leaf_hash(body), **columns)  # type: ignore[arg-type]
 
 
 @st.composite
@@ -71,16 +72,16 @@ def row_changes(draw: st.DrawFn) -> Forgery:
     return draw(
         st.sampled_from(
             [
-                lambda row: replace(row, body=change(row.body)),
+                lambda row: row._replace(body=change(row.body)),
                 lambda row: with_leaf(change(row.body), row),
-                lambda row: replace(row, leaf=change(row.leaf)),
-                lambda row: replace(row, content=Content(row.content.salt, change(row.content.body))),
-                lambda row: replace(row, content=Content(change(row.content.salt), row.content.body)),
-                lambda row: replace(row, index=number),
-                lambda row: replace(row, counter=number),
-                lambda row: replace(row, agent=key),
+                lambda row: row._replace(leaf=change(row.leaf)),
+                lambda row: row._replace(content=Content(row.content.salt, change(row.content.body))),
+                lambda row: row._replace(content=Content(change(row.content.salt), row.content.body)),
+                lambda row: row._replace(index=number),
+                lambda row: row._replace(counter=number),
+                lambda row: row._replace(agent=key),
                 lambda row: with_leaf(
-                    replace(Entry.decode(row.body), commitment=key).encode(), replace(row, content=None)
+                    replace(Entry.decode(row.body), commitment=key).encode(), row._replace(content=None)
                 ),
                 lambda row: with_leaf(replace(Entry.decode(row.body), agent=key).encode(), row),
                 lambda row: with_leaf(replace(Entry.decode(row.body), time=number).encode(), row),

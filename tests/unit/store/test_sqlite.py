@@ -109,7 +109,7 @@ def on_disk(path: Path) -> bytes:
 @pytest.mark.parametrize("size", [32, 3_000, 200_000])
 def test_erased_content_is_in_no_file_of_the_log(store: Store, path: Path, row: MakeRow, size: int) -> None:
     noise = [os.urandom(size) for _ in range(5)]
-    rows = [replace(row(n), content=Content(os.urandom(32), body)) for n, body in enumerate(noise)]
+    rows = [row(n)._replace(content=Content(os.urandom(32), body)) for n, body in enumerate(noise)]
     store.append(rows[:3])
     store.append(rows[3:])
     erased, kept = rows[2].content, rows[3].content
@@ -135,7 +135,7 @@ def test_bytes_that_a_reader_holds_are_erased_once_he_is_done(store: Store, path
                 store.erase(0)
             assert reader.row(0) == row(0)
         assert caught.value.code == "AG514"
-        assert reader.row(0) == replace(row(0), content=None)
+        assert reader.row(0) == row(0)._replace(content=None)
     store.erase(0)
     assert row(0).content.body not in on_disk(path)
     store.append([row(1)])
@@ -147,7 +147,7 @@ def test_erasing_leaves_the_entry_and_can_be_repeated(store: Store, row: MakeRow
         store.erase(0)
     store.erase(7)
     with store.reader() as reader:
-        assert list(reader.rows()) == [replace(row(0), content=None), row(1)]
+        assert list(reader.rows()) == [row(0)._replace(content=None), row(1)]
 
 
 def test_erased_content_can_not_be_put_back(store: Store, row: MakeRow, shell: sqlite3.Connection) -> None:
