@@ -46,7 +46,8 @@ def publish(
         since = there.size() if there else 0
         # A partial bundle is written anew, longer, and so hashed anew from its first entry on.
         since -= since % WIDTH
-        writer, frontier = _Writer(TileFolder(root), _levels(there), opens), frontier_at(reader, since)
+        known = list(there.leaves(since, there.size())) if there else []
+        writer, frontier = _Writer(TileFolder(root), _levels(there), opens, known), frontier_at(reader, since)
         for start in range(since, saved.size, WIDTH):
             end = min(start + WIDTH, saved.size)
             frontier.extend(writer.take(start // WIDTH, _rows(reader, start, end)))
@@ -62,14 +63,21 @@ Levels = dict[int, tuple[int, list[bytes]]]
 
 
 class _Writer:
-    """Writes bundles and tiles in order, and at the end what is partial."""
+    """Writes bundles and tiles in order, and at the end what is partial.
 
-    def __init__(self, folder: TileFolder, levels: Levels, opens: Opens) -> None:
-        self._folder, self._levels, self._opens = folder, levels, opens
+    `known`: the leaf hashes that the first bundle must begin with, since the folder has them already.
+    """
+
+    def __init__(self, folder: TileFolder, levels: Levels, opens: Opens, known: list[bytes]) -> None:
+        self._folder, self._levels, self._opens, self._known = folder, levels, opens, known
 
     def take(self, index: int, rows: list[Row]) -> list[bytes]:
         """The rows of one bundle; their leaf hashes."""
         leaves = [leaf_hash(row.body) for row in rows]
+        for row, leaf, known in zip(rows, leaves, self._known, strict=False):
+            if leaf != known:
+                raise _damaged(f"it has another entry {row.index} than the folder, under the same root")
+        self._known = []
         contents = [_checked(row) if self._opens(row.agent) else None for row in rows]
         self._folder.write_bundle(Tile(None, index, len(rows)), [row.body for row in rows], contents)
         self._folder.write_hashes(Tile(0, index, len(rows)), leaves)
