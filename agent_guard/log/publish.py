@@ -13,10 +13,11 @@ from pathlib import Path
 from agent_guard.entry import Entry, MalformedEntry
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import AnyLog
-from agent_guard.log.tree import frontier_at
+from agent_guard.log.tree import frontier_at, leads_to
 from agent_guard.merkle import leaf_hash, range_nodes
 from agent_guard.store import Content, Row, SavedCheckpoint
 from agent_guard.store.tiles import Folder, TileFolder, TileLog
+from agent_guard.store.tiles.source import damaged
 from agent_guard.tlog import CHECKPOINT, MAX_LEVEL, WIDTH, Tile
 
 Opens = Callable[[bytes], bool]
@@ -123,7 +124,12 @@ def _there(reader: AnyLog, root: Path, saved: SavedCheckpoint) -> TileLog | None
     size, held = there.size(), there.checkpoint.root
     if size > saved.size:
         raise _another(root, f"it holds {size} entries, and this log has {saved.size} that are anchored")
-    if frontier_at(reader, size).root() != held or there.root() != held:
+    if there.root() != held:
+        raise damaged(Folder(root), CHECKPOINT, "the tiles beside it do not hash to its root")
+    first = frontier_at(reader, size)
+    if first.root() != held:
+        if not leads_to(reader, first, saved):
+            raise _damaged(f"its tiles do not lead to the root that was anchored for {saved.size} entries")
         raise _another(root, f"the {size} entries in it are not the first {size} of this log")
     return there
 

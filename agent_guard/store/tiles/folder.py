@@ -52,6 +52,11 @@ class TileFolder:
         self._write(CHECKPOINT, note.encode())
         _sync(self.root)
 
+    def write_beside(self, path: str, text: str) -> None:
+        """A file that is no part of the log."""
+        self._write(path, text.encode())
+        _sync((self.root / path).parent)
+
     def _put(self, tile: Tile, path: str, data: bytes) -> None:
         self._write(path, data)
         if tile.width == WIDTH:
