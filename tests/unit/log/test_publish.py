@@ -1,5 +1,6 @@
 """A log published as tiles: what is read back, how a folder grows, and what is refused."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -214,6 +215,44 @@ def test_publication_cut_off_at_any_write_leaves_the_head_before_and_goes_on(
     published(log, tmp_path / "once", opens=SCOUT.__eq__)
     grown, once = files(site), files(tmp_path / "once")
     assert {name: grown[name] for name in once} == once
+
+
+@pytest.mark.parametrize("survived", range(7))
+def test_publication_cut_off_while_it_sweeps_leaves_the_head_before_and_goes_on(
+    log, tmp_path, monkeypatch, survived
+):
+    """Three partial files and their three folders go; the first of a folder may be gone when the process is."""
+    site = tmp_path / "site"
+    log.grow(300)
+    log.anchor()
+    before = list(published(log, site, opens=SCOUT.__eq__).rows())
+    log.grow(800)
+    log.anchor()
+    count, unlink, rmdir = [0], Path.unlink, Path.rmdir
+
+    def cut(act):
+        def instead(self: Path, *arguments: object, **options: object) -> None:
+            if ".p" in f"{self.parent.suffix}{self.suffix}" and not self.name.endswith(".new"):
+                count[0] += 1
+                if count[0] > survived:
+                    raise KeyboardInterrupt
+            act(self, *arguments, **options)
+
+        return instead
+
+    monkeypatch.setattr(Path, "unlink", cut(unlink))
+    monkeypatch.setattr(Path, "rmdir", cut(rmdir))
+    with contextlib.suppress(KeyboardInterrupt):
+        published(log, site, opens=SCOUT.__eq__)
+    monkeypatch.undo()
+    assert count[0] == min(survived + 1, 6)
+    if survived < 6:
+        assert list(TileLog(Folder(site)).rows()) == before
+    assert published(log, site, opens=SCOUT.__eq__).size() == 800
+    published(log, tmp_path / "once", opens=SCOUT.__eq__)
+    grown, once = files(site), files(tmp_path / "once")
+    assert {name: grown[name] for name in once} == once
+    assert not [name for name in grown.keys() - once.keys() if not name.startswith("tile/1/000.p/")]
 
 
 def test_every_write_is_tried_by_the_test_before(log, tmp_path, monkeypatch):
