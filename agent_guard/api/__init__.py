@@ -5,7 +5,7 @@ from agent_guard.api.app import create_app, door
 from agent_guard.api.connections import ConnectionLimits
 from agent_guard.api.server import Server, serve
 from agent_guard.api.signers import signers_app
-from agent_guard.api.socket import bind_socket, bind_tcp
+from agent_guard.api.socket import bind_socket, bind_tcp, parse_address
 from agent_guard.api.witness import witness_app
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "bind_tcp",
     "create_app",
     "door",
+    "parse_address",
     "serve",
     "signers_app",
     "witness_app",

@@ -1,7 +1,8 @@
 """The HTTP application that serves a published log: static files, read-only, for any cache and any client (C2SP).
 
-Guarantees: answers for the files that a log has and for no others, however a path is spelled; tiles may be cached for
-ever, the checkpoint for seconds. Every page in a browser may read them (CORS): they are public. Trusts the folder.
+Guarantees: answers for the files that a log has and for no others, however a path is spelled and wherever a link in the
+folder leads; tiles may be cached for ever, the checkpoint for seconds. Every page in a browser may read them (CORS):
+they are public. Trusts the folder's files.
 """
 
 from pathlib import Path
@@ -27,7 +28,7 @@ def site_app(root: Path) -> Starlette:
     async def file(request: Request) -> Response:
         path = request.path_params["path"]
         found = root / path
-        if not _is_of_a_log(path) or not found.is_file():
+        if not _is_of_a_log(path) or not _lies_in(root, found):
             return PlainTextResponse("no such file of this log\n", 404, headers=_OPEN)
         if path == CHECKPOINT:
             cached = f"max-age={CHECKPOINT_SECONDS}, must-revalidate"
@@ -40,6 +41,11 @@ def site_app(root: Path) -> Starlette:
     # The most that is compressed at once is one bundle: some milliseconds.
     packed = Middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     return Starlette(routes=[Route("/{path:path}", file, methods=["GET", "HEAD"])], middleware=[packed])
+
+
+def _lies_in(root: Path, file: Path) -> bool:
+    """Whether the file is there, and in the folder: a link out of it would publish what nobody meant to."""
+    return file.is_file() and file.resolve().is_relative_to(root.resolve())
 
 
 def _is_of_a_log(path: str) -> bool:

@@ -7,6 +7,7 @@ protection, and wiring puts it where only the container sees it.
 """
 
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from agent_guard.errors import GuardError
 
 NAME_LIMIT = 64
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})")
 
 
 def bind_socket(path: Path, mode: int = 0o666) -> socket.socket:
@@ -40,14 +42,20 @@ def bind_socket(path: Path, mode: int = 0o666) -> socket.socket:
     return bound
 
 
+def parse_address(text: str) -> tuple[str, int] | None:
+    """Host and port of `HOST:PORT` (an IPv6 address in brackets, which the host comes without); None for other text."""
+    found = _ADDRESS.fullmatch(text)
+    return (found[1].strip("[]"), int(found[2])) if found and int(found[2]) < 65_536 else None
+
+
 def bind_tcp(host: str, port: int) -> socket.socket:
     """A bound TCP socket, not listening yet and not inheritable. Raises GuardError AG616 if it can't be made."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         bound = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
-    except OSError as error:
-        raise _unusable(f"{host}:{port}", error.strerror or str(error)) from error
+    except (OSError, UnicodeError) as error:  # no name of a host, or one that can't be a name
+        raise _unusable(f"{host}:{port}", getattr(error, "strerror", None) or str(error)) from error
     try:
         # A guard that starts again right away finds the port held by connections that have ended.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -118,6 +118,8 @@ def root_in_state(bundle: Bundle, agent: bytes, block_hash: bytes) -> bytes | Un
         return Unreachable(f"its proof of the chain's state shows nothing under this block hash ({error})")
     if operator_in(operator) != bundle.identity.operator.lower():
         return Unreachable(f"at that block {operator_in(operator)} guards the agent, not the log's operator")
+    if root >> 256:
+        return Unreachable("its proof shows a word that no contract can hold")
     return root.to_bytes(32, "big") if size_in(size) == bundle.checkpoint.size else None
 
 

@@ -119,7 +119,8 @@ def root_on_chain(
 
     chosen = settings(network=network, rpc_url=rpc_url)
     if block_hash is None:
-        return root_for(connect_or_say_why(chosen), agent, bundle.identity, bundle.checkpoint.size)
+        chain = connect_or_say_why(chosen)
+        return root_for(chain, agent, bundle.identity, bundle.checkpoint.size, bundle.proof.index)
     if not re.fullmatch("0x[0-9a-fA-F]{64}", block_hash):
         raise GuardError(
             "AG101",

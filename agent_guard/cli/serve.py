@@ -102,14 +102,14 @@ def _site(tiles: Path, listen: str) -> Iterator["Server"]:
     from agent_guard.api.connections import ConnectionLimits
     from agent_guard.api.server import Server
     from agent_guard.api.site import site_app
-    from agent_guard.api.socket import bind_tcp
+    from agent_guard.api.socket import bind_tcp, parse_address
 
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+    address = parse_address(listen)
+    if address is None or address[1] == 0:
         raise GuardError(
             "AG101", f"{listen} is no HOST:PORT. Nothing is served.", f"Such as --listen {LISTEN}"
         )
-    bound = bind_tcp(host.strip("[]"), int(port))
+    bound = bind_tcp(*address)
     server = Server("site")
     server.start()
     try:

@@ -13,10 +13,11 @@ from pathlib import Path
 from agent_guard.entry import Entry, MalformedEntry
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import AnyLog
-from agent_guard.log.tree import frontier_at
+from agent_guard.log.tree import frontier_at, leads_to
 from agent_guard.merkle import leaf_hash, range_nodes
 from agent_guard.store import Content, Row, SavedCheckpoint
 from agent_guard.store.tiles import Folder, TileFolder, TileLog
+from agent_guard.store.tiles.source import damaged
 from agent_guard.tlog import CHECKPOINT, MAX_LEVEL, WIDTH, Tile
 
 Opens = Callable[[bytes], bool]
@@ -46,7 +47,8 @@ def publish(
         since = there.size() if there else 0
         # A partial bundle is written anew, longer, and so hashed anew from its first entry on.
         since -= since % WIDTH
-        writer, frontier = _Writer(TileFolder(root), _levels(there), opens), frontier_at(reader, since)
+        known = list(there.leaves(since, there.size())) if there else []
+        writer, frontier = _Writer(TileFolder(root), _levels(there), opens, known), frontier_at(reader, since)
         for start in range(since, saved.size, WIDTH):
             end = min(start + WIDTH, saved.size)
             frontier.extend(writer.take(start // WIDTH, _rows(reader, start, end)))
@@ -62,14 +64,21 @@ Levels = dict[int, tuple[int, list[bytes]]]
 
 
 class _Writer:
-    """Writes bundles and tiles in order, and at the end what is partial."""
+    """Writes bundles and tiles in order, and at the end what is partial.
 
-    def __init__(self, folder: TileFolder, levels: Levels, opens: Opens) -> None:
-        self._folder, self._levels, self._opens = folder, levels, opens
+    `known`: the leaf hashes that the first bundle must begin with, since the folder has them already.
+    """
+
+    def __init__(self, folder: TileFolder, levels: Levels, opens: Opens, known: list[bytes]) -> None:
+        self._folder, self._levels, self._opens, self._known = folder, levels, opens, known
 
     def take(self, index: int, rows: list[Row]) -> list[bytes]:
         """The rows of one bundle; their leaf hashes."""
         leaves = [leaf_hash(row.body) for row in rows]
+        for row, leaf, known in zip(rows, leaves, self._known, strict=False):
+            if leaf != known:
+                raise _damaged(f"it has another entry {row.index} than the folder, under the same root")
+        self._known = []
         contents = [_checked(row) if self._opens(row.agent) else None for row in rows]
         self._folder.write_bundle(Tile(None, index, len(rows)), [row.body for row in rows], contents)
         self._folder.write_hashes(Tile(0, index, len(rows)), leaves)
@@ -115,7 +124,12 @@ def _there(reader: AnyLog, root: Path, saved: SavedCheckpoint) -> TileLog | None
     size, held = there.size(), there.checkpoint.root
     if size > saved.size:
         raise _another(root, f"it holds {size} entries, and this log has {saved.size} that are anchored")
-    if frontier_at(reader, size).root() != held or there.root() != held:
+    if there.root() != held:
+        raise damaged(Folder(root), CHECKPOINT, "the tiles beside it do not hash to its root")
+    first = frontier_at(reader, size)
+    if first.root() != held:
+        if not leads_to(reader, first, saved):
+            raise _damaged(f"its tiles do not lead to the root that was anchored for {saved.size} entries")
         raise _another(root, f"the {size} entries in it are not the first {size} of this log")
     return there
 

@@ -3,6 +3,7 @@
 Trusts the store: this is the guard's own view of its own log. An auditor derives every leaf anew (`agent_guard.audit`).
 """
 
+from agent_guard.checkpoint import Checkpoint
 from agent_guard.merkle import Frontier, consistency_proof, range_subtrees, verify_consistency
 from agent_guard.store import Reader, SavedCheckpoint
 from agent_guard.store.tiles import TileLog
@@ -40,6 +41,17 @@ def range_nodes(reader: Reader | TileLog, start: int, end: int) -> list[bytes]:
         GuardError: AG515 if leaves are missing.
     """
     return [reader.subtree(level, index) for level, index in range_subtrees(start, end)]
+
+
+def leads_to(reader: Reader | TileLog, frontier: Frontier, head: Checkpoint | SavedCheckpoint) -> bool:
+    """Whether a log's entries from `frontier` on lead from there to its own head.
+
+    Where they don't, its files are damaged, or whoever gave them lies: then they say nothing of another history.
+    """
+    tree = frontier.copy()
+    if tree.size < head.size:
+        tree.extend_range(head.size, range_nodes(reader, tree.size, head.size))
+    return tree.root() == head.root
 
 
 def consistency(reader: Reader, old: int, saved: SavedCheckpoint) -> tuple[bytes, ...]:

@@ -28,8 +28,8 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def check_hash(value: object, what: str) -> None:
-    """Raises `ProofError` unless `value` is 32 bytes."""
-    if not isinstance(value, bytes) or len(value) != HASH_SIZE:
+    """Raises `ProofError` unless `value` is 32 bytes, and no subclass, which could call itself equal to anything."""
+    if type(value) is not bytes or len(value) != HASH_SIZE:
         raise ProofError(f"{what} is not {HASH_SIZE} bytes")
 
 

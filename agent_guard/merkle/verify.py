@@ -5,6 +5,7 @@ the arguments are. Trusts nobody. Needs nothing but the arguments.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
 from agent_guard.merkle.hashing import EMPTY_ROOT, ProofError, check_hash, check_size, node_hash
 
@@ -111,13 +112,18 @@ def _skip(fn: int, sn: int) -> tuple[int, int]:
 
 
 def _checked(proof: Sequence[bytes]) -> list[bytes]:
+    """The hashes, read once and no further than a proof can go, whatever length the sequence says it has."""
     if not isinstance(proof, Sequence) or isinstance(proof, (str, bytes, bytearray, memoryview)):
         raise ProofError("a proof is a sequence of hashes")
-    if len(proof) > MAX_PROOF:
+    try:
+        path = list(islice(proof, MAX_PROOF + 1))
+    except Exception as error:
+        raise ProofError(f"the proof can't be read ({type(error).__name__})") from error
+    if len(path) > MAX_PROOF:
         raise ProofError(f"a proof has at most {MAX_PROOF} hashes")
-    for number, value in enumerate(proof):
+    for number, value in enumerate(path):
         check_hash(value, f"proof hash {number}")
-    return list(proof)
+    return path
 
 
 def _checked_consistency(

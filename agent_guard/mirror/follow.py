@@ -5,7 +5,8 @@ The steps, each tagged where it is done:
   1. Owner: the source's checkpoint is of the log that the copy is of.
   2. Signature: it is signed by the log's key, where the caller names that.
   3. Chain: the contract holds, or held, this root for this size.
-  4. Consistency: the copy's head is a prefix of it; an older one is a prefix of the copy.
+  4. Consistency: the copy's head is a prefix of it; an older one is a prefix of the copy. Only tiles that lead to their
+     own head can contradict another: those that don't are damaged, or the site lies, and nobody is accused of a fork.
   5. Entries: all are there and hash to the root (`log.publish` sees to that while it copies).
 """
 
@@ -17,12 +18,16 @@ from pathlib import Path
 from agent_guard.checkpoint import NoteError, Verifier, open_checkpoint
 from agent_guard.errors import GuardError
 from agent_guard.log.publish import Opens, publish
-from agent_guard.store.tiles import Folder, Source, TileLog
+from agent_guard.log.tree import leads_to
+from agent_guard.store.tiles import Folder, Source, TileFolder, TileLog
+from agent_guard.store.tiles.source import damaged
 from agent_guard.tlog import CHECKPOINT
 from agent_guard.types import LogIdentity
 
 EVIDENCE = "evidence"
-"""The folder, beside the copy's files, for signed heads that contradict it."""
+"""The folder, beside the copy's files, for heads that contradict it."""
+MAX_EVIDENCE = 64
+"""Files in it."""
 
 Anchored = Callable[[LogIdentity, int], bytes | None]
 """The root (32 bytes) that the contract holds, or held, for a log and a size; None if none. Raises AG201."""
@@ -122,31 +127,40 @@ class Mirror:
                 "AG542",
                 f"{self._source.name} shows {size} entries with root 0x{root.hex()}; the chain's root for them is"
                 f" 0x{on_chain.hex()}. Nothing was copied.",
-                f"The signed head lies in {self._root / EVIDENCE}: show it to the council (agent-guard log accuse).",
+                self._what_to_do(),
             )
 
     def _behind(self, theirs: TileLog, ours: TileLog) -> Taken:
         """4. Consistency, for a head older than the copy's."""
-        if ours.frontier(theirs.size()).root() != theirs.checkpoint.root:
+        first = ours.frontier(theirs.size())
+        if first.root() != theirs.checkpoint.root:
+            if not leads_to(ours, first, ours.checkpoint):
+                raise damaged(Folder(self._root), CHECKPOINT, "the tiles beside it do not hash to its root")
             raise GuardError(
                 "AG545",
                 f"{self._source.name} shows {theirs.size()} entries with another root than the first"
                 f" {theirs.size()} of the copy have. Nothing was copied.",
-                f"The signed head lies in {self._root / EVIDENCE}: show it to the council (agent-guard log accuse).",
+                self._what_to_do(),
             )
         return Taken(News.BEHIND, ours.size(), ours.checkpoint.root)
 
+    def _what_to_do(self) -> str:
+        signed = "The signed head" if self._verifier else "That head (whose signature only --vkey checks)"
+        return f"{signed} lies in {self._root / EVIDENCE}: show it to the signers, who can halt the operator's agents."
+
     def _keep_evidence(self, theirs: TileLog) -> None:
-        folder = self._root / EVIDENCE
+        """Keeps a head that contradicts the copy; a few prove all that a thousand do, and anyone can make them."""
         name = f"{theirs.size()}-{theirs.checkpoint.root.hex()[:16]}.note"
+        kept = self._root / EVIDENCE
+        if kept.is_dir() and sum(1 for _ in kept.iterdir()) >= MAX_EVIDENCE:
+            return
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(theirs.note)
-        except OSError as error:
+            TileFolder(self._root).write_beside(f"{EVIDENCE}/{name}", theirs.note)
+        except (GuardError, OSError) as error:
             raise GuardError(
                 "AG516",
-                f"{self._source.name} contradicts the copy, and the proof of it could not be kept in {folder}"
-                f" ({error.strerror}). Nothing was copied.",
+                f"{self._source.name} contradicts the copy, and the proof of it could not be kept in {kept} ({error})."
+                " Nothing was copied.",
                 "Make the folder writable for this user, then look again at once.",
             ) from error
 

@@ -61,7 +61,9 @@ def parse_proof(text: str) -> TlogProof:
     if len(text) > MAX_PROOF:
         raise FormatError(f"a proof has at most {MAX_PROOF} characters")
     head, blank, note = text.partition("\n\n")
-    heading, *lines = head.split("\n")
+    heading, *lines = head.split(
+        "\n", MAX_HASHES + 3
+    )  # heading, extra data, index: the rest stays one bad hash
     if heading != HEADING or not blank:
         raise FormatError(f"a proof begins with the line {HEADING} and ends with a signed checkpoint")
     try:

@@ -1,6 +1,7 @@
 """What a chain has to say of one head of a log: asked for making a proof, and for verifying one."""
 
 from collections.abc import Callable
+from math import inf
 
 from agent_guard.audit import Unreachable
 from agent_guard.chain import deployment as records
@@ -32,11 +33,12 @@ def anchored_root(connection: Connection, operator: str, size: int, at: Block) -
 
 
 def root_for(
-    connection: Connection | Unreachable, agent: bytes, identity: LogIdentity, size: int
+    connection: Connection | Unreachable, agent: bytes, identity: LogIdentity, size: int, index: int
 ) -> bytes | Unreachable | None:
     """The root that this chain and council hold, or held, for a log that claims to be of one of the agent's operators.
 
-    None if they never held a head of that size; why it is not known, where it is not.
+    None if they never held a head of that size; why it is not known, where it is not: what stands at `index` in the log
+    of a former operator counts only if it was anchored before he was replaced, for he can go on with his log for ever.
     """
     if isinstance(connection, Unreachable):
         return connection
@@ -44,8 +46,9 @@ def root_for(
         return other
     try:
         at = connection.endpoint.block()
-        if identity.operator not in _operators(connection, agent, at):
-            return Unreachable(f"{identity.operator} never guarded this agent")
+        end = _end_of_term(connection, agent, identity.operator, at)
+        if index >= end:
+            return Unreachable(_not_his(identity.operator, end, index))
         return anchored_root(connection, identity.operator, size, at)
     except GuardError as error:
         return Unreachable(error.message)
@@ -97,11 +100,23 @@ def state_proof(connection: Connection, operator: str, agent: bytes, at: Block) 
         return state_of(header, answer)
 
 
-def _operators(connection: Connection, agent: bytes, at: Block) -> set[str]:
-    """All who ever guarded an agent (checksummed)."""
+def _end_of_term(connection: Connection, agent: bytes, operator: str, at: Block) -> float:
+    """Entries that an operator's log had on chain when he was last replaced as this agent's guard.
+
+    Infinite if he guards it, 0 if he never did.
+    """
     contract, first = connection.contract, connection.deployment.deploy_block
-    registered = history.events(contract, "Registered", first, at, agent=agent)
+    if contract.snapshot([agent], at)[agent].operator == operator:
+        return inf
     changed = history.events(contract, "OperatorChanged", first, at, agent=agent)
-    return {event.arguments["operator"] for event in registered} | {
-        event.arguments["newOperator"] for event in changed
-    }
+    ends = [one.arguments["oldSize"] for one in changed if one.arguments["oldOperator"] == operator]
+    return int(max(ends, default=0))
+
+
+def _not_his(operator: str, end: float, index: int) -> str:
+    if end == 0:
+        return f"{operator} never guarded this agent, or had nothing on chain when he was replaced"
+    return (
+        f"{operator} was replaced as this agent's guard when {end} entries of his log were on chain, and entry {index}"
+        " came there later"
+    )

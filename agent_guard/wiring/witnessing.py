@@ -1,6 +1,5 @@
 """Builds a witness: its key, its memory, the logs it knows, and the port it serves."""
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_guard.api import ConnectionLimits, Server, bind_tcp, witness_app
+from agent_guard.api import ConnectionLimits, Server, bind_tcp, parse_address, witness_app
 from agent_guard.checkpoint import Checkpoint, Cosigner, NoteError, Verifier, identity_of
 from agent_guard.errors import GuardError
 from agent_guard.keys.ed25519 import load_or_make
@@ -20,8 +19,6 @@ from agent_guard.wiring import Connection, connect
 from agent_guard.witness import Witness, trusted_logs
 
 LIMITS = ConnectionLimits(most=256, seconds=30.0, idle_seconds=30.0, backlog=128)
-
-_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +125,9 @@ def _log_key(vkey: str) -> Verifier:
 
 
 def _address(listen: str) -> tuple[str, int]:
-    found = _LISTEN.fullmatch(listen)
-    if found is None or int(found[2]) > 65_535:
+    if (found := parse_address(listen)) is None:
         raise _unusable(f"{listen[:200]!r} is no HOST:PORT")
-    return found[1].strip("[]"), int(found[2])
+    return found
 
 
 def _unusable(why: str) -> GuardError:

@@ -219,3 +219,56 @@ def test_mirror_killed_while_it_copies_goes_on(guard):
     guard.town.cli("audit", AGENT, "--log", copy(guard))
     published = files(site(guard))
     assert {name: files(copy(guard))[name] for name in published} == published
+
+
+@pytest.mark.parametrize("chain", [(), ("--no-chain",)])
+def test_site_whose_tiles_are_wrong_under_the_true_head_is_damaged_and_nobody_is_accused(guard, chain):
+    mirror(guard)
+    grow(guard, site(guard))
+    tile = site(guard) / "tile/0/000.p/20"
+    tile.write_bytes(bytes(32) + tile.read_bytes()[32:])
+    before = files(copy(guard))
+    assert mirror(guard, *chain, expect=1)["error"]["code"] == "AG515"
+    assert files(copy(guard)) == before
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_copy_that_was_damaged_is_damaged_and_nobody_is_accused(guard, grown):
+    mirror(guard)
+    tile = copy(guard) / "tile/0/000.p/10"
+    tile.write_bytes(bytes(32) + tile.read_bytes()[32:])
+    if grown:
+        grow(guard, site(guard))
+    before = files(copy(guard))
+    assert mirror(guard, expect=1)["error"]["code"] == "AG515"
+    assert files(copy(guard)) == before
+
+
+def test_damaged_copy_accuses_nobody_of_an_older_head_either(guard):
+    before = files(site(guard))
+    grow(guard, site(guard))
+    mirror(guard)
+    tile = copy(guard) / "tile/0/000.p/20"
+    tile.write_bytes(bytes(32) + tile.read_bytes()[32:])
+    shutil.rmtree(site(guard))
+    for name, data in before.items():
+        (site(guard) / name).parent.mkdir(parents=True, exist_ok=True)
+        (site(guard) / name).write_bytes(data)
+    assert mirror(guard, expect=1)["error"]["code"] == "AG515"
+    assert not (copy(guard) / "evidence").exists()
+
+
+def test_evidence_is_not_kept_without_end_nor_through_a_link(guard):
+    mirror(guard, "--no-chain")
+    rewritten(guard, 6)
+    outside = guard.town.folder / "outside"
+    outside.mkdir()
+    (copy(guard) / "evidence").symlink_to(outside)
+    assert mirror(guard, "--no-chain", expect=1)["error"]["code"] == "AG516"
+    assert files(outside) == {}
+    (copy(guard) / "evidence").unlink()
+    (copy(guard) / "evidence").mkdir()
+    for number in range(64):
+        (copy(guard) / f"evidence/{number}.note").write_text("seen before")
+    assert mirror(guard, "--no-chain", expect=5)["error"]["code"] == "AG545"
+    assert len(files(copy(guard) / "evidence")) == 64

@@ -18,6 +18,7 @@ from agent_guard.log.reading import prove as make_proof
 from agent_guard.merkle import leaf_hash
 from agent_guard.store import SqliteReader
 from agent_guard.tlog import TlogProof, decode_evidence, parse_proof
+from agent_guard.typed_data import agent_id
 from tests.chain.guard import AGENT, Guard
 
 pytestmark = pytest.mark.chain
@@ -164,6 +165,20 @@ def test_entry_of_another_agent_council_or_operator_is_not_what_was_asked(guard,
             with_evidence(path, signature=None).read_text().replace(origin, origin.replace(old, new))
         )
         assert said in verify(guard, forged, "INDETERMINATE")["detail"]
+
+
+def test_entry_that_a_former_operator_wrote_after_he_was_replaced_is_not_vouched_for(guard):
+    town, before = guard.town, prove(guard, 19)
+    param = bytes(12) + bytes.fromhex(town.address("signer3")[2:])
+    town.vote("SET_OPERATOR", AGENT, "signer1", "signer2", param=param)
+    town.pass_time(5)
+    change = town.contract.contract.functions.finishOperator(agent_id(AGENT), param)
+    change.transact({"from": town.address("signer1"), "gas": 500_000})
+    guard.act(1)  # nobody keeps him from going on with his own log, nor from anchoring it
+    guard.anchor.flush(20)
+    assert verify(guard, before, "VERIFIED")["seq"] == 19
+    found = verify(guard, prove(guard, 20), "INDETERMINATE")
+    assert "was replaced as this agent's guard when 20 entries" in found["detail"]
 
 
 def test_erased_content_leaves_the_proof_standing(guard):

@@ -39,8 +39,8 @@ LEVEL = {
 # What core may import besides itself and the standard library's pure modules.
 PURE_LIBRARIES = {"rfc8785", "pydantic", "cryptography", "eth_hash", "eth_keys", "eth_utils"}
 PURE_STANDARD = {
-    "base64", "binascii", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "json", "math",
-    "re", "tomllib", "typing", "unicodedata",
+    "base64", "binascii", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "itertools", "json",
+    "math", "re", "tomllib", "typing", "unicodedata",
 }  # fmt: skip
 # Touching the disk or the clock needs none of these names.
 IMPURE_CALLS = {

@@ -2,8 +2,9 @@
 
 Guarantees: `append` and `save_checkpoint` return only after a COMMIT that SQLite has synced (WAL, synchronous=FULL);
 a batch is stored whole or not at all; a process killed anywhere leaves a database that opens again by itself without
-any acknowledged entry lost. A second writer is refused. What `erase` removed lies in none of its files any more.
-Trusts the disk to keep what it has synced; knows nothing of copies (backups, snapshots, a disk's own spare blocks).
+any acknowledged entry lost, and all that is there when it has opened is on disk. A second writer is refused. What
+`erase` removed lies in none of its files any more. Trusts the disk to keep what it has synced; knows nothing of copies
+(backups, snapshots, a disk's own spare blocks).
 """
 
 import os
@@ -189,6 +190,7 @@ def _open(path: Path, identity: LogIdentity) -> sqlite3.Connection:
             schema.create(connection, identity)
             schema.check(connection, path)
             _check_identity(connection, path, identity)
+            _settle(connection)
         except BaseException:
             connection.close()
             raise
@@ -200,6 +202,16 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA secure_delete = ON")  # zeroes what erasing frees
+
+
+def _settle(connection: sqlite3.Connection) -> None:
+    """Has everything that can be read from here on be on disk.
+
+    A writer that was killed between its last write and its sync, or whose sync failed, leaves a transaction that looks
+    whole and is perhaps in the kernel's memory alone. Were it signed, given as a receipt and then lost with the power,
+    it would prove a fork of an operator who did nothing wrong.
+    """
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
 def _check_identity(connection: sqlite3.Connection, path: Path, identity: LogIdentity) -> None:

@@ -1,8 +1,9 @@
 """Writes a log as static files, so that whoever reads them at any moment finds a whole log.
 
 Guarantees: every file appears under its name complete and synced, or not at all; the checkpoint comes last, when all
-that it covers is on disk. A process killed anywhere leaves the log of the checkpoint before, and may simply go on.
-Trusts its caller to hand in what belongs together.
+that it covers is on disk, and till then every file that the checkpoint before needs stays. A process killed anywhere,
+or a caller that gives up, leaves the log of the checkpoint before, and may simply go on. Writes and removes nothing
+outside the folder, whatever links lie in it. Trusts its caller to hand in what belongs together.
 """
 
 import os
@@ -18,16 +19,19 @@ from agent_guard.tlog import CHECKPOINT, WIDTH, Tile, encode_bundle
 
 
 class TileFolder:
-    """The folder `root`, made if it is not there. All methods raise AG513 (disk full) or AG516 (not writable)."""
+    """The folder `root`, made if it is not there.
+
+    All methods raise AG513 (disk full), AG516 (not writable), AG545 (something in it leads elsewhere).
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._touched: set[Path] = set()
+        self._outgrown: list[Path] = []
 
     def write_hashes(self, tile: Tile, hashes: Sequence[bytes]) -> None:
-        """A tile of the tree; replaces the partial ones of the same place once it is full."""
-        self._write(tile.path, b"".join(hashes))
-        self._sweep(tile, tile.path)
+        """A tile of the tree; a full one replaces the partial ones of the same place with the next checkpoint."""
+        self._put(tile, tile.path, b"".join(hashes))
 
     def write_bundle(
         self, bundle: Tile, entries: Sequence[bytes], contents: Iterable[Content | None]
@@ -35,25 +39,39 @@ class TileFolder:
         """Entries and, where any is given, their contents."""
         held = [b"" if content is None else content.salt + content.body for content in contents]
         if any(held):
-            self._write(content_path(bundle), b"".join(len(part).to_bytes(4, "big") + part for part in held))
-            self._sweep(bundle, content_path(bundle))
-        self._write(bundle.path, encode_bundle(entries))
-        self._sweep(bundle, bundle.path)
+            parts = b"".join(len(part).to_bytes(4, "big") + part for part in held)
+            self._put(bundle, content_path(bundle), parts)
+        self._put(bundle, bundle.path, encode_bundle(entries))
 
     def write_checkpoint(self, note: str) -> None:
         """Publishes all that was written before."""
         for folder in self._touched:
             _sync(folder)
         self._touched.clear()
+        self._sweep()
         self._write(CHECKPOINT, note.encode())
         _sync(self.root)
+
+    def write_beside(self, path: str, text: str) -> None:
+        """A file that is no part of the log."""
+        self._write(path, text.encode())
+        _sync((self.root / path).parent)
+
+    def _put(self, tile: Tile, path: str, data: bytes) -> None:
+        self._write(path, data)
+        if tile.width == WIDTH:
+            self._outgrown.append(self.root / f"{path}.p")
 
     def _write(self, path: str, data: bytes) -> None:
         target = self.root / path
         partial = target.with_name(target.name + ".new")
+        folders = [folder for folder in target.parents if folder.is_relative_to(self.root)]
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            for folder in reversed(folders):
+                self._make(folder)
+            with suppress(FileNotFoundError):
+                partial.unlink()  # left by a process that was killed, or a link
+            with partial.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -62,17 +80,27 @@ class TileFolder:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
             raise _failed(target, error) from error
-        self._touched.update(folder for folder in target.parents if folder.is_relative_to(self.root))
+        self._touched.update(folders)
 
-    def _sweep(self, tile: Tile, path: str) -> None:
-        """Partial files may go once the full one is there (C2SP, "Partial Tiles")."""
-        if tile.width < WIDTH:
-            return
-        partial = self.root / f"{path}.p"
-        with suppress(FileNotFoundError):
-            for name in sorted(partial.iterdir()):
-                name.unlink()
-            partial.rmdir()
+    def _make(self, folder: Path) -> None:
+        if folder != self.root and folder.is_symlink():
+            raise _leads_elsewhere(folder)
+        folder.mkdir(parents=folder == self.root, exist_ok=True)
+
+    def _sweep(self) -> None:
+        """Partial files may go once the full one is there (C2SP, "Partial Tiles"): not before all of it was checked."""
+        for folder in self._outgrown:
+            if folder.is_symlink():
+                raise _leads_elsewhere(folder)
+            try:
+                for name in sorted(folder.iterdir()):
+                    name.unlink()
+                folder.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise _failed(folder, error) from error
+        self._outgrown.clear()
 
 
 def _sync(folder: Path) -> None:
@@ -95,4 +123,12 @@ def _failed(path: Path, error: OSError) -> GuardError:
         "AG516",
         f"{path} could not be written ({error.strerror}). The checkpoint before still stands.",
         "Make the folder writable for this user, then run the command again.",
+    )
+
+
+def _leads_elsewhere(path: Path) -> GuardError:
+    return GuardError(
+        "AG545",
+        f"{path} is a link that leads out of the folder. The checkpoint before still stands.",
+        "Publish into a folder of its own that nobody else may write.",
     )

@@ -32,6 +32,8 @@ MAX_NOTE = 1_000_000
 MAX_BUNDLE = WIDTH * (2 + MAX_ENTRY)
 MAX_CONTENT = 16 << 20
 """Bytes of one entry's content: far more than any guard takes."""
+MAX_CONTENTS = 288 << 20
+"""Bytes of a file of contents: a bundle full of the largest actions that a guard takes (1 MiB each)."""
 
 
 class TileLog:
@@ -183,10 +185,14 @@ def _contents(source: Source, bundle: Tile) -> Iterator[Content | None]:
 
 
 def _records(source: Source, path: str, chunks: "ChunkReader") -> Iterator[Content | None]:
+    left = MAX_CONTENTS
     while head := chunks.take(4):
         length = int.from_bytes(head, "big")
         if len(head) < 4 or 0 < length < SALT_SIZE or length > MAX_CONTENT:
             raise damaged(source, path, "a length in it is none of a content")
+        left -= len(head) + length
+        if left < 0:
+            raise damaged(source, path, f"it is longer than {MAX_CONTENTS} bytes")
         data = chunks.take(length)
         if len(data) < length:
             raise damaged(source, path, "it ends within a content")

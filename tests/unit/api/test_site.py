@@ -101,3 +101,17 @@ def test_nothing_else_is_answered(site, path):
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_nothing_is_taken(site, method):
     assert site(method, "checkpoint").status_code == 405
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "tile/0/000", "tile/0", "content"])
+def test_link_out_of_the_folder_is_not_followed(site, tmp_path, name):
+    (tmp_path / "site" / name).rename(tmp_path / "moved")
+    (tmp_path / "site" / name).symlink_to(tmp_path / "moved")
+    answers = {file: site.get(file).status_code for file in FILES if file.startswith(name)}
+    assert set(answers.values()) == {404}
+
+
+def test_link_within_the_folder_and_one_to_it_are_followed(site, tmp_path):
+    (tmp_path / "site/tile/0/001").symlink_to(tmp_path / "site/tile/0/000")
+    (tmp_path / "link").symlink_to(tmp_path / "site")
+    assert Site(tmp_path / "link").get("tile/0/001").status_code == 200

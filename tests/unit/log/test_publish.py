@@ -1,5 +1,7 @@
 """A log published as tiles: what is read back, how a folder grows, and what is refused."""
 
+import contextlib
+import os
 import random
 import shutil
 import sqlite3
@@ -215,6 +217,44 @@ def test_publication_cut_off_at_any_write_leaves_the_head_before_and_goes_on(
     assert {name: grown[name] for name in once} == once
 
 
+@pytest.mark.parametrize("survived", range(7))
+def test_publication_cut_off_while_it_sweeps_leaves_the_head_before_and_goes_on(
+    log, tmp_path, monkeypatch, survived
+):
+    """Three partial files and their three folders go; the first of a folder may be gone when the process is."""
+    site = tmp_path / "site"
+    log.grow(300)
+    log.anchor()
+    before = list(published(log, site, opens=SCOUT.__eq__).rows())
+    log.grow(800)
+    log.anchor()
+    count, unlink, rmdir = [0], Path.unlink, Path.rmdir
+
+    def cut(act):
+        def instead(self: Path, *arguments: object, **options: object) -> None:
+            if ".p" in f"{self.parent.suffix}{self.suffix}" and not self.name.endswith(".new"):
+                count[0] += 1
+                if count[0] > survived:
+                    raise KeyboardInterrupt
+            act(self, *arguments, **options)
+
+        return instead
+
+    monkeypatch.setattr(Path, "unlink", cut(unlink))
+    monkeypatch.setattr(Path, "rmdir", cut(rmdir))
+    with contextlib.suppress(KeyboardInterrupt):
+        published(log, site, opens=SCOUT.__eq__)
+    monkeypatch.undo()
+    assert count[0] == min(survived + 1, 6)
+    if survived < 6:
+        assert list(TileLog(Folder(site)).rows()) == before
+    assert published(log, site, opens=SCOUT.__eq__).size() == 800
+    published(log, tmp_path / "once", opens=SCOUT.__eq__)
+    grown, once = files(site), files(tmp_path / "once")
+    assert {name: grown[name] for name in once} == once
+    assert not [name for name in grown.keys() - once.keys() if not name.startswith("tile/1/000.p/")]
+
+
 def test_every_write_is_tried_by_the_test_before(log, tmp_path, monkeypatch):
     """Keeps the range above honest: 500 more entries with contents are ten files and a checkpoint."""
     log.grow(300)
@@ -293,7 +333,7 @@ def test_folder_whose_tiles_were_changed_is_not_built_upon(log, tmp_path):
     tile.write_bytes(bytes(32))
     log.grow(600)
     log.anchor()
-    assert refusal(log, tmp_path / "site") == "AG545"
+    assert refusal(log, tmp_path / "site") == "AG515"
 
 
 @pytest.mark.parametrize("published_before", [False, True])
@@ -400,3 +440,124 @@ def test_folder_without_a_checkpoint_holds_no_log(tmp_path):
     with pytest.raises(GuardError, match="holds no log") as refused:
         TileLog(Folder(tmp_path))
     assert refused.value.code == "AG510"
+
+
+# ------------------------------------------------------------------- sources that lie, and folders that lead elsewhere
+
+
+def swapped(bundle: Path) -> None:
+    """Entries that are well-formed, and not those that were anchored."""
+    bundle.write_bytes(bundle.read_bytes().replace(b'"kind":"intent"', b'"kind":"outage"'))
+
+
+@pytest.mark.parametrize(("before", "after"), [(300, 600), (300, 301), (300, 512), (256, 300), (100, 70_000)])
+def test_source_that_swaps_entries_leaves_the_copy_as_it_was(log, tmp_path, before, after):
+    theirs, copy = tmp_path / "theirs", tmp_path / "copy"
+    log.grow(before)
+    log.anchor()
+    published(log, copy, opens=lambda agent: True)
+    held = files(copy)
+    log.grow(after)
+    log.anchor()
+    published(log, theirs, opens=lambda agent: True)
+    shutil.copytree(theirs, tmp_path / "true")
+    for bundle in (theirs / "tile/entries").rglob("*"):
+        if bundle.is_file():
+            swapped(bundle)
+
+    with pytest.raises(GuardError, match=r"do not hash|another entry") as refused:
+        publish(TileLog(Folder(theirs)), copy)
+    assert refused.value.code == "AG515"
+    assert {name: data for name, data in files(copy).items() if name in held} == held
+    assert TileLog(Folder(copy)).root() == TileLog(Folder(copy)).checkpoint.root
+
+    publish(TileLog(Folder(tmp_path / "true")), copy)
+    assert TileLog(Folder(copy)).size() == after
+    assert files(copy)["tile/entries/000"] == files(tmp_path / "true")["tile/entries/000"]
+
+
+def test_source_that_swaps_entries_of_the_very_head_of_the_copy_changes_nothing(log, tmp_path):
+    log.grow(300)
+    log.anchor()
+    published(log, tmp_path / "copy")
+    published(log, tmp_path / "theirs")
+    held = files(tmp_path / "copy")
+    swapped(tmp_path / "theirs/tile/entries/001.p/44")
+    with pytest.raises(GuardError, match="another entry 25") as refused:
+        publish(TileLog(Folder(tmp_path / "theirs")), tmp_path / "copy")
+    assert refused.value.code == "AG515"
+    assert files(tmp_path / "copy") == held
+
+
+def test_link_in_the_place_of_a_file_is_replaced_and_not_followed(log, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name in ("checkpoint", "checkpoint.new", "tile/entries/000.new", "tile/0/000.new"):
+        link = tmp_path / "site" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(victim)
+    (tmp_path / "site/checkpoint").unlink()
+    log.grow(300)
+    log.anchor()
+    assert published(log, tmp_path / "site").size() == 300
+    assert victim.read_text() == "mine"
+    assert not [path for path in (tmp_path / "site").rglob("*") if path.is_symlink()]
+
+
+@pytest.mark.parametrize(
+    "name", ["tile", "tile/0", "tile/entries", "content", "tile/0/000.p", "content/000.p"]
+)
+def test_link_in_the_place_of_a_folder_is_refused(log, tmp_path, name):
+    outside, link = tmp_path / "outside", tmp_path / "site" / name
+    outside.mkdir()
+    (outside / "mine").write_text("mine")
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    log.grow(300)
+    log.anchor()
+    with log.reader() as reader, pytest.raises(GuardError) as refused:
+        publish(reader, tmp_path / "site", lambda agent: True)
+    assert refused.value.code == "AG545"
+    assert files(outside) == {"mine": b"mine"}
+    assert not (tmp_path / "site/checkpoint").exists()
+
+
+def test_the_named_folder_itself_may_be_a_link(log, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "site").symlink_to(tmp_path / "disk")
+    log.grow(300)
+    log.anchor()
+    assert published(log, tmp_path / "site").size() == 300
+
+
+def test_folder_in_the_place_of_a_partial_file_is_said(log, tmp_path):
+    (tmp_path / "site/tile/0/000.p/9").mkdir(parents=True)
+    log.grow(300)
+    log.anchor()
+    assert refusal(log, tmp_path / "site") == "AG516"
+    assert not (tmp_path / "site/checkpoint").exists()
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "tile/0/000", "content/000"])
+def test_what_is_no_file_is_not_waited_for(log, tmp_path, name):
+    log.grow(300)
+    log.anchor()
+    published(log, tmp_path / "site", opens=lambda agent: True)
+    (tmp_path / "site" / name).unlink()
+    os.mkfifo(tmp_path / "site" / name)
+    with pytest.raises(GuardError) as refused:
+        list(TileLog(Folder(tmp_path / "site")).rows())
+    assert refused.value.code == "AG510"
+
+
+def test_contents_of_one_bundle_are_bounded_together(log, tmp_path, monkeypatch):
+    log.grow(20)
+    log.anchor()
+    published(log, tmp_path / "site", opens=lambda agent: True)
+    size = (tmp_path / "site/content/000.p/20").stat().st_size
+    monkeypatch.setattr("agent_guard.store.tiles.log.MAX_CONTENTS", size)
+    assert len(list(TileLog(Folder(tmp_path / "site")).rows())) == 20
+    monkeypatch.setattr("agent_guard.store.tiles.log.MAX_CONTENTS", size - 1)
+    with pytest.raises(GuardError, match="longer than") as refused:
+        list(TileLog(Folder(tmp_path / "site")).rows())
+    assert refused.value.code == "AG515"

@@ -40,6 +40,21 @@ def test_appended_rows_are_read_back_as_they_were(store: Store, row: MakeRow) ->
         assert list(reader.leaves(1, 3)) == [rows[1].leaf, rows[2].leaf]
 
 
+def test_what_a_killed_writer_left_is_synced_before_anybody_can_sign_it(
+    path: Path, tmp_path: Path, store: Store, identity: LogIdentity, row: MakeRow
+) -> None:
+    """Its write-ahead log may never have reached the disk: without it the reopened database holds all the same."""
+    store.append([row(0), row(1)])
+    left, alone = tmp_path / "left.db", tmp_path / "alone.db"
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{left}{suffix}")
+    with SqliteStore(left, identity) as reopened:
+        assert reopened.size == 2
+        shutil.copy(left, alone)
+    with SqliteReader(alone) as reader:
+        assert [found.index for found in reader.rows()] == [0, 1]
+
+
 def test_empty_log_has_no_rows_counters_or_checkpoints_but_an_owner(
     store: Store, identity: LogIdentity
 ) -> None:

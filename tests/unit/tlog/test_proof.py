@@ -1,6 +1,7 @@
 """The `tlog-proof` file: one spelling, bounded, and worth what its checkpoint's signature is worth."""
 
 import base64
+import tracemalloc
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -106,6 +107,17 @@ def test_sizes_are_bounded(monkeypatch):
         parse_proof(str(TlogProof(5, (), NOTE, bytes(11))))
     with pytest.raises(FormatError, match="characters"):
         parse_proof("c2sp.org/tlog-proof@v1\n" + "A" * module.MAX_PROOF)
+
+
+def test_a_million_lines_are_refused_without_being_told_apart():
+    text = "c2sp.org/tlog-proof@v1\nindex 5\n" + "QUJD\n" * 1_000_000 + f"\n{NOTE}"
+    assert len(text) < module.MAX_PROOF
+    tracemalloc.start()
+    with pytest.raises(FormatError):
+        parse_proof(text)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * len(text)
 
 
 @given(st.data())
