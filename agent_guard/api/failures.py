@@ -44,16 +44,9 @@ def install(app: FastAPI) -> None:
         return respond(_no_endpoint(), error.status_code)
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+    async def failed(request: Request, error: Exception) -> JSONResponse:
         # Starlette raises the exception again after this answer, so that the server's log has the traceback.
-        return respond(
-            GuardError(
-                "AG100",
-                f"The guard met an unforeseen {type(error).__name__}. That is no permission: do not act.",
-                "Wait and ask again; the guard's own output has the details.",
-            ),
-            500,
-        )
+        return unforeseen(error)
 
 
 def respond(error: GuardError, status: int | None = None) -> JSONResponse:
@@ -61,6 +54,18 @@ def respond(error: GuardError, status: int | None = None) -> JSONResponse:
     status = STATUS.get(error.code, 503) if status is None else status
     headers = {"connection": "close"} if status in (413, 415) else None
     return JSONResponse(error.as_dict(), status, headers)
+
+
+def unforeseen(error: Exception) -> JSONResponse:
+    """The response for an exception that nobody foresaw: a failure of ours, and no permission."""
+    return respond(
+        GuardError(
+            "AG100",
+            f"The guard met an unforeseen {type(error).__name__}. That is no permission: do not act.",
+            "Wait and ask again; the guard's own output has the details.",
+        ),
+        500,
+    )
 
 
 def misshapen(error: ValidationError) -> GuardError:

@@ -21,7 +21,8 @@ from agent_guard.entry import Kind
 from agent_guard.errors import GuardError
 from agent_guard.gate.answers import Answer, Closing, Lag, Limits, Proposal, Recorded, Ruling
 from agent_guard.gate.history import History
-from agent_guard.gate.records import Landing, Records, intent_key
+from agent_guard.gate.landings import Landing
+from agent_guard.gate.records import Records, intent_key
 from agent_guard.gate.refusals import RefusalLog, refusal_content
 from agent_guard.gate.standing import doubt, refusal_of, tail_too_long
 from agent_guard.log.batch import Appended

@@ -11,11 +11,9 @@ from typing import Any
 
 from agent_guard.entry import Kind
 from agent_guard.errors import GuardError
+from agent_guard.gate.landings import Landing, Landings
 from agent_guard.log.batch import Appended
 from agent_guard.log.recorder import Recorder
-
-Landing = asyncio.Future[Appended]
-"""An entry on its way to the disk."""
 
 
 class Records:
@@ -35,6 +33,7 @@ class Records:
         self._seconds = seconds
         self._in_flight = 0
         self._background: set[asyncio.Task[None]] = set()
+        self._landings: Landings | None = None
 
     def append(self, kind: Kind, content: dict[str, Any], **details: Any) -> Landing:
         """Hands an entry over. Raises AG606 when too many are on their way, AG605 when it is not taken."""
@@ -45,9 +44,10 @@ class Records:
                 "Wait for the earlier answers, then ask again.",
             )
         try:
-            landing = asyncio.wrap_future(self._recorder.append(self._agent, kind, content, **details))
+            written = self._recorder.append(self._agent, kind, content, **details)
         except GuardError as error:
             raise unrecorded(error.message) from error
+        landing = self._on_this_loop().follow(written)
         self._in_flight += 1
         landing.add_done_callback(self._count_landed)
         return landing
@@ -76,6 +76,11 @@ class Records:
         task = asyncio.get_running_loop().create_task(follow())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+    def _on_this_loop(self) -> Landings:
+        if self._landings is None or self._landings.loop is not asyncio.get_running_loop():
+            self._landings = Landings()
+        return self._landings
 
     def _count_landed(self, landing: Landing) -> None:
         self._in_flight -= 1

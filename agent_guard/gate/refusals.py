@@ -10,7 +10,8 @@ from typing import Any
 
 from agent_guard.entry import Kind
 from agent_guard.errors import GuardError
-from agent_guard.gate.records import Landing, Records
+from agent_guard.gate.landings import Landing
+from agent_guard.gate.records import Records
 
 DETAIL_LIMIT = 512
 
