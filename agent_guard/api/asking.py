@@ -27,7 +27,7 @@ _json = json.JSONEncoder(check_circular=False, allow_nan=False, separators=(",",
 
 def is_asked(scope: Scope) -> bool:
     """Whether this request is one that `answer` answers."""
-    return scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST"
+    return (scope["type"], scope.get("method"), scope.get("path")) == ("http", "POST", PATH)
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:

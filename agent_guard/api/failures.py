@@ -29,6 +29,13 @@ STATUS = {
 }
 """HTTP status of each code; any other is a failure of ours: 503, in doubt."""
 
+RETRY_SECONDS = 1
+HEADERS = {
+    413: {"connection": "close"},
+    415: {"connection": "close"},
+    503: {"retry-after": str(RETRY_SECONDS)},
+}
+
 SHOWN_PROBLEMS = 8
 
 
@@ -50,10 +57,10 @@ def install(app: FastAPI) -> None:
 
 
 def respond(error: GuardError, status: int | None = None) -> JSONResponse:
-    """The response for a failure. One that leaves the request's body unread also closes the connection."""
+    """The response for a failure. One that leaves the request's body unread also closes the connection; one that
+    time alone may cure says when to ask again (RFC 9110 section 10.2.3)."""
     status = STATUS.get(error.code, 503) if status is None else status
-    headers = {"connection": "close"} if status in (413, 415) else None
-    return JSONResponse(error.as_dict(), status, headers)
+    return JSONResponse(error.as_dict(), status, HEADERS.get(status))
 
 
 def unforeseen(error: Exception) -> JSONResponse:

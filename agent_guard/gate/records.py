@@ -22,7 +22,8 @@ class Records:
     Args:
         agent: whose entries.
         recorder: its future resolves when the entry is on disk.
-        in_flight: entries that may be on their way at once; a hung disk must not become unbounded memory.
+        in_flight: entries that may be on their way at once; a hung disk must not become unbounded memory. There is
+            room for as many closings besides: each ends an intent, and must find room when the disk is back.
         seconds: how long `landed` waits for one.
     """
 
@@ -37,7 +38,10 @@ class Records:
 
     def append(self, kind: Kind, content: dict[str, Any], **details: Any) -> Landing:
         """Hands an entry over. Raises AG606 when too many are on their way, AG605 when it is not taken."""
-        if self._in_flight >= self._limit:
+        return self._append(self._limit, kind, content, **details)
+
+    def _append(self, limit: int, kind: Kind, content: dict[str, Any], **details: Any) -> Landing:
+        if self._in_flight >= limit:
             raise GuardError(
                 "AG606",
                 f"{self._in_flight} records of this agent already wait for the disk. The action must not happen.",
@@ -54,7 +58,7 @@ class Records:
 
     def close(self, seq: int, kind: Kind, content: dict[str, Any]) -> Landing:
         """Hands over the entry that ends intent `seq`; a second one lands as a duplicate of the first."""
-        return self.append(kind, content, refers_to=seq, idempotency_key=closing_key(seq))
+        return self._append(2 * self._limit, kind, content, refers_to=seq, idempotency_key=closing_key(seq))
 
     async def landed(self, landing: Landing) -> Appended:
         """Waits until the entry is on disk. Raises AG605 when the store fails or is too slow."""
