@@ -220,12 +220,14 @@ class Gate:
         """Closes a durable intent as refused. Until that is durable too, this process remembers it."""
         self._withdrawn.add(intent.index)
         self._forget_open(intent.index)
-        try:
-            await self._close(intent.index, Kind.REFUSED, refusal_content(error))
-        except GuardError:
-            return  # stays in _withdrawn, and the caller refuses
-        self._withdrawn.discard(intent.index)
-        self._forgotten += 1
+        closing = self._records.close_at_last(intent.index, Kind.REFUSED, refusal_content(error))
+        closing.add_done_callback(lambda done: self._forget_withdrawn(intent.index, done))
+        await asyncio.wait((closing,), timeout=self.limits.answer_seconds)
+
+    def _forget_withdrawn(self, seq: int, closing: asyncio.Task[bool]) -> None:
+        if not closing.cancelled() and closing.result():
+            self._withdrawn.discard(seq)
+            self._forgotten += 1
 
     async def _close(self, seq: int, kind: Kind, content: dict[str, Any]) -> Appended:
         return await self._records.landed(self._records.close(seq, kind, content))

@@ -7,13 +7,17 @@ Trusts the recorder. Used from one event loop.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from agent_guard.entry import Kind
 from agent_guard.errors import GuardError
 from agent_guard.gate.landings import Landing, Landings
 from agent_guard.log.batch import Appended
 from agent_guard.log.recorder import Recorder
+
+CLOSE_AGAIN_SECONDS = 0.2
+
+Done = TypeVar("Done")
 
 
 class Records:
@@ -33,7 +37,7 @@ class Records:
         self._limit = in_flight
         self._seconds = seconds
         self._in_flight = 0
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self._landings: Landings | None = None
 
     def append(self, kind: Kind, content: dict[str, Any], **details: Any) -> Landing:
@@ -60,6 +64,26 @@ class Records:
         """Hands over the entry that ends intent `seq`; a second one lands as a duplicate of the first."""
         return self._append(2 * self._limit, kind, content, refers_to=seq, idempotency_key=closing_key(seq))
 
+    def close_at_last(self, seq: int, kind: Kind, content: dict[str, Any]) -> asyncio.Task[bool]:
+        """`close`, tried again for as long as there is no room; goes on by itself if nobody waits for it.
+
+        The task tells whether the closing is on disk. If not, nothing is recorded any more.
+        """
+
+        async def close() -> bool:
+            while True:
+                try:
+                    landing = self.close(seq, kind, content)
+                except GuardError as error:
+                    if isinstance(error.__cause__, GuardError) and error.__cause__.code == "AG521":
+                        return False
+                    await asyncio.sleep(CLOSE_AGAIN_SECONDS)
+                    continue
+                await asyncio.wait((landing,))
+                return landing.exception() is None
+
+        return self._in_background(close())
+
     async def landed(self, landing: Landing) -> Appended:
         """Waits until the entry is on disk. Raises AG605 when the store fails or is too slow."""
         done, _ = await asyncio.wait((landing,), timeout=self._seconds)
@@ -77,9 +101,13 @@ class Records:
             if not landing.cancelled() and landing.exception() is None:
                 await act(landing.result())
 
-        task = asyncio.get_running_loop().create_task(follow())
+        self._in_background(follow())
+
+    def _in_background(self, work: Coroutine[Any, Any, Done]) -> asyncio.Task[Done]:
+        task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     def _on_this_loop(self) -> Landings:
         if self._landings is None or self._landings.loop is not asyncio.get_running_loop():

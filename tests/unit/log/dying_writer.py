@@ -33,11 +33,12 @@ class Dying:
         return self._run(self._real.executemany, statement, *values)
 
     def _run(self, run: Any, statement: str, *values: Any) -> Any:
-        if not statement.startswith(POINT):
-            return run(statement, *values)
-        if MOMENT == "after":
-            run(statement, *values)
-        os.kill(os.getpid(), signal.SIGKILL)
+        if statement.startswith(POINT) and MOMENT == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = run(statement, *values)
+        if statement.startswith(POINT):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
 
 
 def die_before_the_answer(size: int, critical: int | None) -> None:

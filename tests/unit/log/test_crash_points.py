@@ -47,7 +47,9 @@ def test_writer_killed_at_a_write_point_lost_nothing_and_its_retry_doubles_nothi
         assert store.size == (3 if persisted else 1)
         check_whole(reader, dict(acknowledged))
         recorder = Recorder(store, block=lambda: BLOCK)
-        again = [recorder.append("a", "intent", {"n": n}, idempotency_key=f"k{n}").result(5) for n in range(3)]
+        again = [
+            recorder.append("a", "intent", {"n": n}, idempotency_key=f"k{n}").result(5) for n in range(3)
+        ]
         assert [done.index for done in again] == [0, 1, 2]
         assert [done.duplicate for done in again] == [True, persisted, persisted]
         assert not any(done.conflict for done in again)
@@ -55,7 +57,7 @@ def test_writer_killed_at_a_write_point_lost_nothing_and_its_retry_doubles_nothi
         check_whole(reader, dict(acknowledged))
 
 
-# ------------------------------------------------------------------------------------------------------------ power cuts
+# ----------------------------------------------------------------------------------------------------------- power cuts
 
 WAL_HEADER, PAGE = 32, 4096
 
@@ -123,7 +125,7 @@ def test_power_cut_while_the_write_ahead_log_is_folded_in_loses_nothing(
         check_reopens(crashed(b"".join(pages), written), identity, acknowledged)
 
 
-# --------------------------------------------------------------------------------------- a disk that is full, or no disk
+# -------------------------------------------------------------------------------------- a disk that is full, or no disk
 
 
 @pytest.fixture
@@ -182,7 +184,7 @@ def test_log_that_becomes_read_only_under_its_writer_fails_closed_until_the_next
     check_reopens(path, identity, {first.index: first.leaf_hash.hex()})
 
 
-# --------------------------------------------------------------------------------------------- a page that has changed
+# ---------------------------------------------------------------------------------------------- a page that has changed
 
 
 def test_guard_does_not_write_on_after_a_corrupt_page_and_leaves_the_file_as_it_is(
@@ -209,10 +211,12 @@ def test_guard_does_not_write_on_after_a_corrupt_page_and_leaves_the_file_as_it_
     check_reopens(path, identity, {})
 
 
-# -------------------------------------------------------------------------------------------- a clock that goes backwards
+# ------------------------------------------------------------------------------------------ a clock that goes backwards
 
 
-def test_clock_that_goes_back_changes_no_place_and_is_written_as_it_was(make_recorder: Make, path: Path) -> None:
+def test_clock_that_goes_back_changes_no_place_and_is_written_as_it_was(
+    make_recorder: Make, path: Path
+) -> None:
     times = iter([5_000_000, 4_000_000, 4_000_001, 0, 6_000_000])
     recorder = make_recorder(now_ms=lambda: next(times), block=lambda: Block(7, bytes(32), 4_000))
     for number in range(5):
