@@ -189,6 +189,50 @@ def test_closings_have_room_of_their_own_and_that_is_bounded_too(log, disk):
     assert [row.kind for row in log.rows()] == ["intent", "intent", "refused", "refused"]
 
 
+class Crowded:
+    """A recorder whose queue is full whenever an intent is to be closed, for the first few times."""
+
+    def __init__(self, real: Recorder, refusals: int) -> None:
+        self._real, self.refusals = real, refusals
+
+    def append(self, agent: str, kind: Kind, content: Any, **details: Any) -> Future[Appended]:
+        if details.get("refers_to") is not None and self.refusals:
+            self.refusals -= 1
+            raise GuardError("AG520", "8192 entries wait for the disk already.", "Wait.")
+        return self._real.append(agent, kind, content, **details)
+
+
+def test_a_closing_that_found_the_queue_full_is_tried_again_until_it_is_written(
+    make_gate, log, situation, monkeypatch
+):
+    monkeypatch.setattr("agent_guard.gate.records.CLOSE_AGAIN_SECONDS", 0.01)
+    gate = make_gate(recorder=Crowded(log.recorder, 3))
+    situation.verdicts = [Decision.RUN, Decision.HALT]
+
+    with pytest.raises(GuardError, match="AG602"):
+        asyncio.run(gate.propose("fs.write", {}))
+    assert open_intents(log) == set()
+    assert not gate._withdrawn
+
+
+def test_a_closing_is_given_up_with_the_recorder_and_its_intent_stays_refused(make_gate, log, situation):
+    gate = make_gate(answer_seconds=30.0)
+    standing, asked = gate._standing, []
+
+    def close_the_recorder_meanwhile() -> Any:
+        asked.append(standing())
+        if len(asked) == 2:
+            log.recorder.close()
+            situation.decision = Decision.HALT
+            return situation.standing()
+        return asked[-1]
+
+    gate._standing = close_the_recorder_meanwhile
+    with pytest.raises(GuardError, match="AG602"):
+        asyncio.run(gate.propose("fs.write", {}))
+    assert open_intents(log) == gate._withdrawn == {0}
+
+
 # -- the way from the recorder's thread to the loop -----------------------------------------------------------------
 
 
@@ -234,7 +278,7 @@ def test_entries_that_land_while_the_loop_is_busy_with_others_are_all_delivered(
     assert asyncio.run(scene()) == 1_000
 
 
-def test_a_loop_that_has_ended_is_woken_no_more_and_harms_nobody():
+def test_a_loop_that_has_ended_is_woken_no_more_and_harms_nobody(caplog: Any):
     written: Future[Appended] = Future()
 
     async def scene() -> asyncio.Future[Appended]:
@@ -244,6 +288,7 @@ def test_a_loop_that_has_ended_is_woken_no_more_and_harms_nobody():
     finish([written])
     assert written.result().index == 0
     assert not landing.done()
+    assert caplog.records == []  # where concurrent.futures tells what a callback raised
 
 
 def test_a_failure_reaches_its_waiter_as_it_was():

@@ -119,8 +119,9 @@ def test_a_log_that_hangs_while_it_is_read_delays_no_other_question(gate, log):
 
     async def scene() -> list[Answer]:
         repeated = asyncio.create_task(gate.propose("fs.write", {}, "k"))
-        while not gate._looking.locked():  # noqa: ASYNC110 - until it has begun to read
-            await asyncio.sleep(0.001)
+        async with asyncio.timeout(15):
+            while not gate._looking.locked():  # noqa: ASYNC110 - until it has begun to read
+                await asyncio.sleep(0.001)
         other = await gate.propose("fs.write", {})
         free.set()
         return [await repeated, other]
