@@ -58,6 +58,11 @@ def encode(value: Any) -> bytes:
         raise NotCanonical("a string holds a lone surrogate") from error
 
 
+def check(value: Any) -> None:
+    """Raises `NotCanonical` as `encode` would, but for lone surrogates; it is several times as fast."""
+    _is_plain(value, 0)
+
+
 def decode(data: bytes) -> Any:
     """The value of canonical bytes.
 

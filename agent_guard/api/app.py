@@ -2,29 +2,28 @@
 
 Guarantees: an answer of 200 with `allow` means that the gate said yes; whatever is not understood is refused in one
 error shape, says what is wrong, and is recorded as refused (bounded by the gate). The agent's input is hostile: it is
-read by `body`, checked by `models`, and handed on as data. Trusts the gate.
+read by `body`, checked by `models`, and handed on as data; `asking` answers the question that precedes every action.
+Trusts the gate.
 
 The endpoints read the request themselves, so that nothing is parsed before it is bounded; their models stand in the
 OpenAPI description all the same.
 """
 
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_guard import __version__
-from agent_guard.api import failures, models
-from agent_guard.api.body import read_json
+from agent_guard.api import asking, failures, models
+from agent_guard.api.asking import decision, gate_of, parsed, proposal
 from agent_guard.errors import GuardError
-from agent_guard.gate import POLICY, Answer, Gate, Inclusion, Proposal, Receipt, Recorded
+from agent_guard.gate import POLICY, Answer, Gate, Inclusion, Receipt, Recorded
 from agent_guard.types import Decision, Standing
 
 SCHEMAS = "#/components/schemas/"
-
-Model = TypeVar("Model", bound=BaseModel)
 
 DESCRIPTION = """The guard's door for one agent. Ask before every action, act only on a 200 whose `decision` is `allow`,
 report the outcome afterwards. Every other answer, and none within your time limit, means *do not act*: 403 refused,
@@ -63,16 +62,15 @@ def create_app() -> FastAPI:
 
 def _add_actions(app: FastAPI) -> None:
     @app.post(
-        "/v1/actions",
+        asking.PATH,
         summary="Ask to act",
         description="Answers when the intent is durable. Act only on `allow`.",
         response_model=models.Decided,
         responses=REFUSALS,
         openapi_extra=_body_of(models.ProposedAction),
     )
-    async def propose(request: Request) -> JSONResponse:
-        action = await _parsed(request, models.ProposedAction)
-        return JSONResponse(_decided(await _gate(request).decide(_proposal(action))))
+    async def propose(request: Request) -> Response:
+        return await asking.propose(request)
 
     @app.post(
         "/v1/actions/batch",
@@ -83,8 +81,8 @@ def _add_actions(app: FastAPI) -> None:
         openapi_extra=_body_of(models.ProposedBatch),
     )
     async def propose_batch(request: Request) -> JSONResponse:
-        batch = await _parsed(request, models.ProposedBatch)
-        results = await _gate(request).batch([_proposal(action) for action in batch.actions])
+        batch = await parsed(request, models.ProposedBatch)
+        results = await gate_of(request).batch([proposal(action) for action in batch.actions])
         return JSONResponse({"results": [_decided_or_refused(result) for result in results]})
 
     @app.post(
@@ -96,8 +94,8 @@ def _add_actions(app: FastAPI) -> None:
         openapi_extra=_body_of(models.Outcome),
     )
     async def report(request: Request, seq: str) -> JSONResponse:
-        outcome = await _parsed(request, models.Outcome)
-        gate = _gate(request)
+        outcome = await parsed(request, models.Outcome)
+        gate = gate_of(request)
         closing = await gate.outcome(await _number(gate, seq), outcome.status, outcome.result)
         return JSONResponse(
             {"seq": closing.seq, "outcome_seq": closing.outcome_seq, "leaf_hash": _hex(closing.leaf_hash)}
@@ -110,14 +108,14 @@ def _add_actions(app: FastAPI) -> None:
         responses=UNKNOWN,
     )
     async def show(request: Request, seq: str) -> JSONResponse:
-        gate = _gate(request)
+        gate = gate_of(request)
         return JSONResponse(_recorded(await gate.get(await _number(gate, seq))))
 
 
 def _add_states(app: FastAPI) -> None:
     @app.get("/v1/status", summary="Where the agent stands", response_model=models.Status)
     async def status(request: Request) -> JSONResponse:
-        gate = _gate(request)
+        gate = gate_of(request)
         return JSONResponse(_status(gate, gate.standing()))
 
     @app.get("/health", summary="Whether the guard answers", response_model=models.Health)
@@ -126,32 +124,13 @@ def _add_states(app: FastAPI) -> None:
 
 
 def door(app: ASGIApp, gate: Gate) -> ASGIApp:
-    """The application as the agent behind this gate is served by it."""
+    """The application as the agent behind this gate is served by it; what is asked all day goes by a shorter way."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, "state": {**scope.get("state", {}), "gate": gate}}, receive, send)
+        answer = asking.answer if asking.is_asked(scope) else app
+        await answer({**scope, "state": {**scope.get("state", {}), "gate": gate}}, receive, send)
 
     return serve
-
-
-def _gate(request: Request) -> Gate:
-    return cast(Gate, request.state.gate)
-
-
-async def _parsed(request: Request, model: type[Model]) -> Model:
-    """The body as `model`; what can't be taken is recorded as refused."""
-    try:
-        return _validated(model, await read_json(request))
-    except GuardError as error:
-        await _gate(request).refuse(error, path=ascii(request.url.path))
-        raise
-
-
-def _validated(model: type[Model], value: Any) -> Model:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise failures.misshapen(error) from error
 
 
 async def _number(gate: Gate, text: str) -> int:
@@ -165,21 +144,8 @@ async def _number(gate: Gate, text: str) -> int:
     raise error
 
 
-def _proposal(action: models.ProposedAction) -> Proposal:
-    return Proposal(action.tool, action.arguments, action.idempotency_key, action.critical)
-
-
-def _decided(answer: Answer) -> dict[str, Any]:
-    return {
-        "seq": answer.seq,
-        "decision": answer.ruling.value,
-        "leaf_hash": _hex(answer.leaf_hash),
-        "observed_block": models.block_of(answer.observed_block),
-    }
-
-
 def _decided_or_refused(result: Answer | GuardError) -> dict[str, Any]:
-    return {"decision": "deny", **result.as_dict()} if isinstance(result, GuardError) else _decided(result)
+    return {"decision": "deny", **result.as_dict()} if isinstance(result, GuardError) else decision(result)
 
 
 def _hex(data: bytes) -> str:

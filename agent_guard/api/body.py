@@ -7,6 +7,7 @@ recorded. Messages give positions and never repeat the agent's text.
 """
 
 import json
+from codecs import BOM_UTF8
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -36,8 +37,12 @@ def parse_json(body: bytes) -> Any:
     """Parses strictly. Raises GuardError AG608 and says what is wrong and where."""
     try:
         canonical.check_depth(body)  # before the parser, which endless brackets could crash
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_unique)
-        canonical.encode(value)
+        if body.startswith(BOM_UTF8):
+            raise _unacceptable("it begins with a byte order mark (BOM)")
+        value = _loads(body.decode("utf-8"))
+        canonical.check(value)
+        if b"\\u" in body:  # only an escape can bring a lone surrogate
+            canonical.encode(value)
     except UnicodeDecodeError as error:
         raise _unacceptable(f"it is not UTF-8 at byte {error.start}") from error
     except json.JSONDecodeError as error:
@@ -88,6 +93,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise _unacceptable("a key stands twice in one object")
     return members
+
+
+_loads = json.JSONDecoder(object_pairs_hook=_unique).decode
 
 
 def _unacceptable(problem: str) -> GuardError:

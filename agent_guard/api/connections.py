@@ -15,6 +15,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from agent_guard.api.failures import RETRY_SECONDS
 from agent_guard.errors import GuardError
 
 HEAD_LIMIT = 32 * 1024
@@ -89,9 +90,10 @@ class BoundedProtocol(H11Protocol):
 
 def _raw_response(status: int, reason: str, error: GuardError) -> bytes:
     body = json.dumps(error.as_dict()).encode()
+    again = f"retry-after: {RETRY_SECONDS}\r\n" if status == 503 else ""
     head = (
         f"HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        f"content-length: {len(body)}\r\n{again}connection: close\r\n\r\n"
     )
     return head.encode("ascii") + body
 

@@ -29,6 +29,13 @@ STATUS = {
 }
 """HTTP status of each code; any other is a failure of ours: 503, in doubt."""
 
+RETRY_SECONDS = 1
+HEADERS = {
+    413: {"connection": "close"},
+    415: {"connection": "close"},
+    503: {"retry-after": str(RETRY_SECONDS)},
+}
+
 SHOWN_PROBLEMS = 8
 
 
@@ -44,23 +51,28 @@ def install(app: FastAPI) -> None:
         return respond(_no_endpoint(), error.status_code)
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+    async def failed(request: Request, error: Exception) -> JSONResponse:
         # Starlette raises the exception again after this answer, so that the server's log has the traceback.
-        return respond(
-            GuardError(
-                "AG100",
-                f"The guard met an unforeseen {type(error).__name__}. That is no permission: do not act.",
-                "Wait and ask again; the guard's own output has the details.",
-            ),
-            500,
-        )
+        return unforeseen(error)
 
 
 def respond(error: GuardError, status: int | None = None) -> JSONResponse:
-    """The response for a failure. One that leaves the request's body unread also closes the connection."""
+    """The response for a failure. One that leaves the request's body unread also closes the connection; one that
+    time alone may cure says when to ask again (RFC 9110 section 10.2.3)."""
     status = STATUS.get(error.code, 503) if status is None else status
-    headers = {"connection": "close"} if status in (413, 415) else None
-    return JSONResponse(error.as_dict(), status, headers)
+    return JSONResponse(error.as_dict(), status, HEADERS.get(status))
+
+
+def unforeseen(error: Exception) -> JSONResponse:
+    """The response for an exception that nobody foresaw: a failure of ours, and no permission."""
+    return respond(
+        GuardError(
+            "AG100",
+            f"The guard met an unforeseen {type(error).__name__}. That is no permission: do not act.",
+            "Wait and ask again; the guard's own output has the details.",
+        ),
+        500,
+    )
 
 
 def misshapen(error: ValidationError) -> GuardError:

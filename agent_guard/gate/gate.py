@@ -21,7 +21,8 @@ from agent_guard.entry import Kind
 from agent_guard.errors import GuardError
 from agent_guard.gate.answers import Answer, Closing, Lag, Limits, Proposal, Recorded, Ruling
 from agent_guard.gate.history import History
-from agent_guard.gate.records import Landing, Records, intent_key
+from agent_guard.gate.landings import Landing
+from agent_guard.gate.records import Records, intent_key
 from agent_guard.gate.refusals import RefusalLog, refusal_content
 from agent_guard.gate.standing import doubt, refusal_of, tail_too_long
 from agent_guard.log.batch import Appended
@@ -67,7 +68,8 @@ class Gate:
         # Intents that were allowed and not closed yet; the history is asked about those this forgot.
         self._open: dict[int, None] = {}
         self._withdrawn: set[int] = set()
-        self._reading = asyncio.Lock()
+        self._forgotten = 0  # withdrawals whose closing became durable
+        self._reading, self._looking = asyncio.Lock(), asyncio.Lock()
 
     async def propose(
         self, tool: str, arguments: dict[str, Any], idempotency_key: str | None = None, critical: bool = False
@@ -112,7 +114,7 @@ class Gate:
         """
         try:
             if not self._forget_open(seq):
-                self._history.check_intent(seq)
+                await self._look(self._history.check_intent, seq)
             if seq in self._withdrawn:
                 raise _closed(seq)
             closing = await self._close(seq, Kind.OUTCOME, {"status": status, "result": result})
@@ -131,7 +133,9 @@ class Gate:
     async def refuse(self, error: GuardError, **details: Any) -> None:
         """Records a refusal of whatever kind, if there is room; one that can't be recorded is refused all the same."""
         with suppress(GuardError):  # the store is in trouble, and the caller refuses in any case
-            if landing := self._refusals.note(error, **details):
+            landing = self._refusals.note(error, **details)
+            # Who waited for the disk in vain, or was not let to, does not wait for it a second time.
+            if landing and error.code not in ("AG605", "AG606"):
                 await self._records.landed(landing)
 
     def standing(self) -> Standing:
@@ -181,11 +185,24 @@ class Gate:
         if intent.conflict:
             raise _other_action()
         # Asked again before its outcome an action answers as it did; after it, one intent would cover two actions.
-        if intent.duplicate and (
-            intent.index in self._withdrawn or self._history.closed_by(intent.index) is not None
-        ):
+        if intent.duplicate and await self._is_closed(intent.index):
             raise _closed(intent.index)
         return intent
+
+    async def _is_closed(self, seq: int) -> bool:
+        while True:
+            forgotten = self._forgotten
+            closed_by = await self._look(self._history.closed_by, seq)
+            if closed_by is not None or seq in self._withdrawn:
+                return True
+            if forgotten == self._forgotten:
+                return False
+            # Meanwhile a withdrawal became durable, perhaps this one's, and after the log was read: read again.
+
+    async def _look(self, read: Callable[[int], Known], seq: int) -> Known:
+        """Reads the log off the loop: a database that hangs delays this agent's question, and no other's."""
+        async with self._looking:
+            return await asyncio.to_thread(read, seq)
 
     def _withdraw_when_landed(self, landing: Landing) -> None:
         """The agent got no yes; should the intent land after all, the log must not show it as allowed."""
@@ -203,11 +220,14 @@ class Gate:
         """Closes a durable intent as refused. Until that is durable too, this process remembers it."""
         self._withdrawn.add(intent.index)
         self._forget_open(intent.index)
-        try:
-            await self._close(intent.index, Kind.REFUSED, refusal_content(error))
-        except GuardError:
-            return  # stays in _withdrawn, and the caller refuses
-        self._withdrawn.discard(intent.index)
+        closing = self._records.close_at_last(intent.index, Kind.REFUSED, refusal_content(error))
+        closing.add_done_callback(lambda done: self._forget_withdrawn(intent.index, done))
+        await asyncio.wait((closing,), timeout=self.limits.answer_seconds)
+
+    def _forget_withdrawn(self, seq: int, closing: asyncio.Task[bool]) -> None:
+        if not closing.cancelled() and closing.result():
+            self._withdrawn.discard(seq)
+            self._forgotten += 1
 
     async def _close(self, seq: int, kind: Kind, content: dict[str, Any]) -> Appended:
         return await self._records.landed(self._records.close(seq, kind, content))

@@ -4,6 +4,7 @@ An agent sees its own intents only: any other index answers as one that does not
 """
 
 import json
+import threading
 from typing import Any
 
 from agent_guard.entry import Kind
@@ -17,26 +18,29 @@ from agent_guard.typed_data import agent_id
 
 
 class History:
-    """One agent's part of the log.
+    """One agent's part of the log. Its methods read a database that may hang: call them off the event loop.
 
     Args:
         agent: the agent's name.
-        reader: a connection of its own to the guard's log; used by one thread at a time.
+        reader: a connection of its own to the guard's log.
         receipts: the operator's signed heads; without it there are none.
     """
 
     def __init__(self, agent: str, reader: Reader, receipts: Receipts | None = None) -> None:
         self._agent = agent_id(agent)
         self._reader = reader
+        self._lock = threading.Lock()  # who was cancelled while a thread reads for him leaves it reading
         self._receipts = receipts
 
     def check_intent(self, seq: int) -> None:
         """Raises AG611 when `seq` is no intent of this agent."""
-        _intent(self._reader, self._agent, seq)
+        with self._lock:
+            _intent(self._reader, self._agent, seq)
 
     def closed_by(self, seq: int) -> int | None:
         """Index of the entry that closed intent `seq`: its outcome, or the refusal that withdrew the yes."""
-        return self._reader.index_of_key(self._agent, closing_key(seq))
+        with self._lock:
+            return self._reader.index_of_key(self._agent, closing_key(seq))
 
     def recorded(self, seq: int) -> Recorded:
         """An intent with what became of it, its proof and its receipt.

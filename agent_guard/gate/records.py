@@ -7,15 +7,17 @@ Trusts the recorder. Used from one event loop.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from agent_guard.entry import Kind
 from agent_guard.errors import GuardError
+from agent_guard.gate.landings import Landing, Landings
 from agent_guard.log.batch import Appended
 from agent_guard.log.recorder import Recorder
 
-Landing = asyncio.Future[Appended]
-"""An entry on its way to the disk."""
+CLOSE_AGAIN_SECONDS = 0.2
+
+Done = TypeVar("Done")
 
 
 class Records:
@@ -24,7 +26,8 @@ class Records:
     Args:
         agent: whose entries.
         recorder: its future resolves when the entry is on disk.
-        in_flight: entries that may be on their way at once; a hung disk must not become unbounded memory.
+        in_flight: entries that may be on their way at once; a hung disk must not become unbounded memory. There is
+            room for as many closings besides: each ends an intent, and must find room when the disk is back.
         seconds: how long `landed` waits for one.
     """
 
@@ -34,27 +37,52 @@ class Records:
         self._limit = in_flight
         self._seconds = seconds
         self._in_flight = 0
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
+        self._landings: Landings | None = None
 
     def append(self, kind: Kind, content: dict[str, Any], **details: Any) -> Landing:
         """Hands an entry over. Raises AG606 when too many are on their way, AG605 when it is not taken."""
-        if self._in_flight >= self._limit:
+        return self._append(self._limit, kind, content, **details)
+
+    def _append(self, limit: int, kind: Kind, content: dict[str, Any], **details: Any) -> Landing:
+        if self._in_flight >= limit:
             raise GuardError(
                 "AG606",
                 f"{self._in_flight} records of this agent already wait for the disk. The action must not happen.",
                 "Wait for the earlier answers, then ask again.",
             )
         try:
-            landing = asyncio.wrap_future(self._recorder.append(self._agent, kind, content, **details))
+            written = self._recorder.append(self._agent, kind, content, **details)
         except GuardError as error:
             raise unrecorded(error.message) from error
+        landing = self._on_this_loop().follow(written)
         self._in_flight += 1
         landing.add_done_callback(self._count_landed)
         return landing
 
     def close(self, seq: int, kind: Kind, content: dict[str, Any]) -> Landing:
         """Hands over the entry that ends intent `seq`; a second one lands as a duplicate of the first."""
-        return self.append(kind, content, refers_to=seq, idempotency_key=closing_key(seq))
+        return self._append(2 * self._limit, kind, content, refers_to=seq, idempotency_key=closing_key(seq))
+
+    def close_at_last(self, seq: int, kind: Kind, content: dict[str, Any]) -> asyncio.Task[bool]:
+        """`close`, tried again for as long as there is no room; goes on by itself if nobody waits for it.
+
+        The task tells whether the closing is on disk. If not, nothing is recorded any more.
+        """
+
+        async def close() -> bool:
+            while True:
+                try:
+                    landing = self.close(seq, kind, content)
+                except GuardError as error:
+                    if isinstance(error.__cause__, GuardError) and error.__cause__.code == "AG521":
+                        return False
+                    await asyncio.sleep(CLOSE_AGAIN_SECONDS)
+                    continue
+                await asyncio.wait((landing,))
+                return landing.exception() is None
+
+        return self._in_background(close())
 
     async def landed(self, landing: Landing) -> Appended:
         """Waits until the entry is on disk. Raises AG605 when the store fails or is too slow."""
@@ -73,9 +101,18 @@ class Records:
             if not landing.cancelled() and landing.exception() is None:
                 await act(landing.result())
 
-        task = asyncio.get_running_loop().create_task(follow())
+        self._in_background(follow())
+
+    def _in_background(self, work: Coroutine[Any, Any, Done]) -> asyncio.Task[Done]:
+        task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
+
+    def _on_this_loop(self) -> Landings:
+        if self._landings is None or self._landings.loop is not asyncio.get_running_loop():
+            self._landings = Landings()
+        return self._landings
 
     def _count_landed(self, landing: Landing) -> None:
         self._in_flight -= 1

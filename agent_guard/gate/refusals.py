@@ -10,7 +10,8 @@ from typing import Any
 
 from agent_guard.entry import Kind
 from agent_guard.errors import GuardError
-from agent_guard.gate.records import Landing, Records
+from agent_guard.gate.landings import Landing
+from agent_guard.gate.records import Records
 
 DETAIL_LIMIT = 512
 
@@ -39,14 +40,21 @@ class RefusalLog:
         return sum(self._unrecorded.values())
 
     def note(self, error: GuardError, **details: Any) -> Landing | None:
-        """Records one refusal, or counts it and returns None when its bucket is empty."""
+        """Records one refusal, or counts it and returns None when its bucket is empty.
+
+        Raises:
+            GuardError: AG605, AG606 the records take none now; it is counted.
+        """
+        missed = self._unrecorded.get(error.code, 0)
+        self._unrecorded[error.code] = missed + 1
         if not self._take(error.code):
-            self._unrecorded[error.code] = self._unrecorded.get(error.code, 0) + 1
             return None
         content = refusal_content(error, **details)
-        if missed := self._unrecorded.pop(error.code, 0):
+        if missed:
             content["unrecorded_before"] = missed
-        return self._records.append(Kind.REFUSED, content)
+        landing = self._records.append(Kind.REFUSED, content)
+        del self._unrecorded[error.code]
+        return landing
 
     def _take(self, code: str) -> bool:
         now = self._clock()

@@ -24,13 +24,15 @@ from agent_guard.log.asking import Reply, ask, unasked
 from agent_guard.log.tree import consistency
 from agent_guard.merkle import MAX_SIZE, ProofError
 from agent_guard.settings import WitnessAddress
-from agent_guard.store import SavedCheckpoint, Store
+from agent_guard.store import Reader, SavedCheckpoint, Store
 from agent_guard.telemetry import WitnessReport
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS, RETRY_MAX = 2.0, 300.0
+LEAVE_SECONDS = 1.0
+"""How long an idle witness's thread is waited for at the end, so that it has left the log when that is closed."""
 ATTEMPTS = 3
 """Questions in a row about one head: the first, one more once the witness has said where it is, and one for a race."""
 SIZE = "text/x.tlog.size"
@@ -121,8 +123,10 @@ class _Worker:
         self._poll, self._retry = poll, retry
         self._store = store
         self._tell: Callable[[GuardError], None] = lambda error: None
-        self._known = 0  # the thread's alone: the size that the witness was at when it last said so
+        # The thread's alone, these three; _known: the size that the witness was at when it last said so.
+        self._known = 0
         self._failures = 0
+        self._reader: Reader | None = None
         self._changed = threading.Condition()  # guards what follows
         self._rounds, self._busy, self._hurried, self._closed = 0, True, False, False
         self._cosigned = False
@@ -156,8 +160,10 @@ class _Worker:
 
     def close(self) -> None:
         with self._changed:
-            self._closed = True
+            self._closed, idle = True, not self._busy
             self._changed.notify_all()
+        if idle and self._thread.is_alive():
+            self._thread.join(LEAVE_SECONDS)
 
     def _run(self) -> None:
         while True:
@@ -168,10 +174,24 @@ class _Worker:
                 self._failures = 0 if error is None else min(self._failures + 1, 16)
                 self._rounds, self._busy = self._rounds + 1, False
                 self._changed.notify_all()
-            if error is not None and news:
-                self._say(error)
+            if error is not None:
+                self._leave_log()
+                if news:
+                    self._say(error)
             if not self._goes_on():
+                self._leave_log()
                 return
+
+    def _log(self) -> Reader:
+        """One connection for all rounds, as long as they go well."""
+        if self._reader is None:
+            self._reader = self._store.reader()
+        return self._reader
+
+    def _leave_log(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def _goes_on(self) -> bool:
         """Waits until the next round is due; False once closed."""
@@ -184,8 +204,7 @@ class _Worker:
     def _round(self) -> GuardError | None:
         """Asks if the newest anchored head lacks this witness's cosignature; what went wrong, None if nothing did."""
         try:
-            with self._store.reader() as reader:
-                saved = reader.checkpoint_at_most(MAX_SIZE)
+            saved = self._log().checkpoint_at_most(MAX_SIZE)
             cosigned = saved is None or saved.size == 0 or bool(cosignatures(saved.note, [self._witness.key]))
             if not cosigned and saved is not None:
                 self._cosigned = False
@@ -208,8 +227,8 @@ class _Worker:
         """
         key, old = self._witness.key, min(self._known, saved.size)
         for _ in range(ATTEMPTS):
-            with self._store.reader() as reader:
-                submission = Submission(old, consistency(reader, old, saved), saved.note)
+            submission = Submission(old, consistency(self._log(), old, saved), saved.note)
+            self._leave_log()  # the answer may take long, and whoever closes the log should be the last to hold it
             reply = self._ask(self._witness.url, str(submission).encode())
             if reply.status == 200:
                 self._notes.add(saved.size, saved.root, _text(reply), key)

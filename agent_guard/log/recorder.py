@@ -32,7 +32,7 @@ BATCH = 1024
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """What may wait for the disk at once; more is refused (AG520)."""
+    """What may wait for the disk at once; more is refused (AG520). One batch besides may be in the writer's hand."""
 
     entries: int = 8192
     bytes: int = 64 << 20

@@ -458,8 +458,11 @@ def test_one_connection_too_many_is_told_so(door):
 
     with pytest.raises(Denied) as caught:
         door.status()
+    with door.connect() as one_more:
+        told = one_more.recv(4096)
 
     assert (caught.value.status, caught.value.code) == (503, "AG606")
+    assert b"\r\nretry-after: 1\r\n" in told
     for client in clients:
         client.close()
     time.sleep(0.3)

@@ -1,9 +1,9 @@
 """The database's tables, and the check that a file holds them.
 
-Entries are append-only: triggers refuse UPDATE and DELETE, so that a mistake in a program (or in an administrator's
-shell) can't rewrite history unnoticed. Who holds the file can drop the triggers; against him stands the chain.
-Content lies apart from its entry, so that it can be erased while every proof still holds. It comes with its entry or
-never: what was erased can't be put back.
+Entries are append-only: triggers refuse UPDATE, DELETE and a second INSERT in a row's place, so that a mistake in a
+program (or in an administrator's shell) can't rewrite history unnoticed. Who holds the file can drop the triggers;
+against him stands the chain. Content lies apart from its entry, so that it can be erased while every proof still holds.
+It comes with its entry or never: what was erased can't be put back.
 """
 
 import sqlite3
@@ -49,6 +49,15 @@ def _refuse(table: str, change: str) -> str:
     )
 
 
+def _refuse_again(table: str, *there: str) -> str:
+    """INSERT OR REPLACE deletes what is there, and fires no trigger of DELETE (unless recursive_triggers is on)."""
+    exists = " OR ".join(f"EXISTS (SELECT 1 FROM {place})" for place in there)  # noqa: S608 - our own words
+    return (
+        f"CREATE TRIGGER {table}_insert BEFORE INSERT ON {table} WHEN {exists}"
+        f" BEGIN SELECT raise(ABORT, '{table} is append-only'); END"
+    )
+
+
 _TRIGGERS = [
     _refuse(table, change)
     for table, change in [
@@ -63,9 +72,15 @@ _TRIGGERS = [
         ("checkpoint", "DELETE"),
     ]
 ] + [
-    "CREATE TRIGGER content_insert BEFORE INSERT ON content"
-    " WHEN EXISTS (SELECT 1 FROM entry WHERE leaf_index = NEW.leaf_index)"
-    " BEGIN SELECT raise(ABORT, 'content is append-only'); END"
+    _refuse_again("log", "log"),
+    _refuse_again(
+        "entry",
+        "entry WHERE leaf_index = NEW.leaf_index",
+        "entry WHERE agent = NEW.agent AND counter = NEW.counter",
+    ),
+    _refuse_again("content", "entry WHERE leaf_index = NEW.leaf_index"),
+    _refuse_again("idempotency", "idempotency WHERE agent = NEW.agent AND key = NEW.key"),
+    _refuse_again("checkpoint", "checkpoint WHERE size = NEW.size"),
 ]
 
 

@@ -99,21 +99,17 @@ class SqliteStore:
         Raises:
             ValueError: a head of the same size with another root is there; it stays.
         """
-        frontier = b"".join(checkpoint.frontier)
-        values = (
-            checkpoint.size,
-            frontier,
-            checkpoint.root,
-            checkpoint.note,
-            checkpoint.signature,
-            checkpoint.tx,
-        )
+        head = (checkpoint.size, b"".join(checkpoint.frontier), checkpoint.root)
+        rest = (checkpoint.note, checkpoint.signature, checkpoint.tx)
         with self._transaction(f"store the checkpoint of {checkpoint.size} entries") as connection:
+            known = connection.execute("SELECT 1 FROM checkpoint WHERE size = ?", head[:1]).fetchone()
+            if known is None:
+                connection.execute("INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?)", (*head, *rest))
+                return
             done = connection.execute(
-                "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (size) DO UPDATE"
-                " SET note = excluded.note, signature = excluded.signature, tx = coalesce(excluded.tx, tx)"
-                " WHERE root = excluded.root AND frontier = excluded.frontier",
-                values,
+                "UPDATE checkpoint SET note = ?, signature = ?, tx = coalesce(?, tx)"
+                " WHERE size = ? AND frontier = ? AND root = ?",
+                (*rest, *head),
             )
             if done.rowcount != 1:
                 raise ValueError(f"there is a checkpoint of {checkpoint.size} entries with another root")

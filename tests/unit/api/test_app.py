@@ -208,6 +208,30 @@ def test_the_description_holds_every_endpoint_with_its_body_and_refers_to_nothin
         assert {"403", "423", "503", "413", "422"} <= set(post["responses"])
 
 
+@pytest.mark.parametrize(
+    ("body", "change"),
+    [
+        (ACTION, {}),
+        (ACTION, {"decision": Decision.HALT}),
+        (ACTION, {"decision": Decision.FREEZE}),
+        ({"tool": 7}, {}),
+        ([], {}),
+    ],
+)
+def test_the_short_way_of_an_action_answers_as_the_described_endpoint_does(
+    make_gate, situation, monkeypatch, body, change
+):
+    for name, value in change.items():
+        setattr(situation, name, value)
+    short = Client(make_gate()).post("/v1/actions", body)
+    monkeypatch.setattr("agent_guard.api.asking.is_asked", lambda scope: False)
+    long = Client(make_gate()).post("/v1/actions", body)
+
+    assert (short.status_code, short.headers.keys()) == (long.status_code, long.headers.keys())
+    told = [answer.json() | {"seq": 0, "leaf_hash": ""} for answer in (short, long)]
+    assert told[0] == told[1]
+
+
 # -- refusals -------------------------------------------------------------------------------------------------------
 
 
