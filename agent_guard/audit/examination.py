@@ -15,8 +15,8 @@ The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 9 in o
  10. Openness: the agent's content is there.
  11. Verdict: TAMPERED if anything is proven wrong, INDETERMINATE if anything could not be checked, else VERIFIED.
 
-Streams: memory does not grow with the log, and plain entries are checked together (stretch.py), by the same rules. Trusts
-SHA-256, the chain facts it is handed, and nothing else.
+Streams: memory does not grow with the log, and plain entries are checked together, by the same rules (stretch.py).
+Trusts SHA-256, the chain facts it is handed, and nothing else.
 """
 
 from collections.abc import Callable, Iterator, Sequence
