@@ -1,4 +1,4 @@
-"""The shapes in which a log is written and read, the same for every store. Values without behaviour."""
+"""The shapes in which a log is written and read, the same for every store. Values without behaviour, and one name."""
 
 from dataclasses import dataclass
 
@@ -28,6 +28,11 @@ class Row:
     leaf: bytes
     content: Content | None
     idempotency_key: str | None = None
+
+
+def erasure_key(index: int) -> str:
+    """The idempotency key under which the erasure of entry `index` is on record; no agent can choose such a key."""
+    return f"erase:{index}"
 
 
 @dataclass(frozen=True, slots=True)
