@@ -140,7 +140,11 @@ def test_file_that_a_killed_publisher_left_half_written_goes(log: Erasing, tmp_p
     log.grow(300)
     log.anchor()
     everything(log, site)
-    (site / "content/000.new").write_bytes(b'"secret-3."')
+    half = (site / "content/000").read_bytes()[:300]
+    (site / "content/000.p").mkdir()
+    for left in ("content/000.new", "content/000.p/40.new"):
+        (site / left).write_bytes(half)
+    assert len(holding(site, 3)) == 3
     log.record(3)
     log.anchor()
     everything(log, site)
