@@ -111,10 +111,11 @@ class _Bits:
         self._bytes = bytearray()
 
     def add(self, place: int) -> None:
-        at = place >> 3
-        if at >= len(self._bytes):
-            self._bytes.extend(bytes(at + 1 - len(self._bytes)))
-        self._bytes[at] |= 1 << (place & 7)
+        try:
+            self._bytes[place >> 3] |= 1 << (place & 7)
+        except IndexError:
+            self._bytes.extend(bytes((place >> 3) + 1024 - len(self._bytes)))
+            self.add(place)
 
     def remove(self, place: int) -> None:
         self._bytes[place >> 3] &= ~(1 << (place & 7))
