@@ -81,11 +81,14 @@ class Kind(StrEnum):
     """Endpoints began, or ceased, to say something else than the quorum. Content: which, and what."""
     CONFIG = "config"
     """The settings that the guard runs with, at its start and at every change."""
+    ERASURE = "erasure"
+    """The content and salt of an earlier entry of this agent (`refers_to`) are removed on purpose; durable before they
+    are, and removed by then or soon after. Content: the reason, which can be erased in its turn."""
 
 
-WITHOUT_META = frozenset({Kind.INTENT, Kind.OUTCOME, Kind.REFUSED, Kind.DECISION})
-"""Kinds whose every word comes from, or is about, an agent's request: all of it is content."""
-ANSWERS = frozenset({Kind.OUTCOME, Kind.DECISION})
+WITHOUT_META = frozenset({Kind.INTENT, Kind.OUTCOME, Kind.REFUSED, Kind.DECISION, Kind.ERASURE})
+"""Kinds whose every word comes from, or is about, an agent's request, or from a person: all of it is content."""
+ANSWERS = frozenset({Kind.OUTCOME, Kind.DECISION, Kind.ERASURE})
 """Kinds that are meaningless without `refers_to`."""
 PERMITS = frozenset({Kind.INTENT, Kind.DECISION, Kind.START})
 """Kinds that let an agent act, and so must name the block that allowed it."""

@@ -583,6 +583,29 @@ CATALOGUE: dict[str, Explanation] = {
         "What is published at the address is the log of another operator, council or chain than the copy's, or its head"
         " is not signed by the key that was named. Nothing was copied.",
     ),
+    "AG580": Explanation(
+        Kind.FAILURE,
+        "The guard did not take the erasure",
+        "A running guard writes the log, so that it must erase; on its socket it could not be reached, or gave no clear"
+        " answer. It may have carried the order out: the same order again says so and changes nothing more.",
+    ),
+    "AG581": Explanation(
+        Kind.FAILURE,
+        "Gone, and not by an erasure",
+        "The content is not there, and the log has no record of its erasure. Somebody took it out in another way."
+        " Nothing was recorded, for that would say afterwards that it was erased on purpose.",
+    ),
+    "AG582": Explanation(
+        Kind.FAILURE,
+        "The erasure is not finished",
+        "The erasure is on record, or about to be, but the content, or bytes of it, are still in the store's files. It"
+        " is finished when the command runs again, and by the guard itself.",
+    ),
+    "AG583": Explanation(
+        Kind.FAILURE,
+        "Another erasure is under way",
+        "A guard carries out one erasure after the other. This one was not begun; ask again a moment later.",
+    ),
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",

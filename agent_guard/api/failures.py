@@ -10,6 +10,8 @@ from agent_guard.errors import GuardError
 STATUS = {
     "AG317": 503,
     "AG318": 403,
+    "AG540": 404,
+    "AG581": 409,
     "AG601": 403,
     "AG602": 423,
     "AG603": 503,

@@ -44,6 +44,23 @@ class Outcome(_Closed):
     result: Any = Field(default=None, description="Any JSON value.")
 
 
+class ErasureOrder(_Closed):
+    """Erase the content of the entry `seq`, which must be this agent's; null: the guard's own."""
+
+    agent: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None
+    seq: int = Field(ge=0, lt=2**53)
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+
+
+class ContentErased(BaseModel):
+    """The content is gone; the entry `record` says so, and did before if `repeated`."""
+
+    erased: Literal[True]
+    seq: int
+    record: int
+    repeated: bool
+
+
 class ObservedBlock(BaseModel):
     """The chain's block that the guard had read when it decided."""
 

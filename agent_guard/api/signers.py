@@ -4,6 +4,7 @@ Guarantees: a 200 to a ballot means that it counts from this moment on; the ball
 with no wait for disk or chain. A flood costs little: bodies and connections are bounded, so are the ballots of a second
 (`RATE`), and what is told is made anew twice a second at most. No page in a browser is answered, whatever name led it
 to this port. Trusts nobody: a ballot proves itself, and nothing else changes anything; who reaches the door may read.
+But for one order, on the Unix socket that only the guard's own user can open: to erase an entry's content.
 """
 
 import json
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from agent_guard import __version__, telemetry
 from agent_guard.api import failures, models
 from agent_guard.api.body import read_bytes
+from agent_guard.api.erasures import Erase, add_erasures
 from agent_guard.errors import GuardError
 from agent_guard.telemetry import Report
 from agent_guard.typed_data.signed_ballot import MAX_FILE
@@ -47,6 +49,7 @@ def signers_app(
     report: Callable[[], Report],
     listening: str | None = None,
     clock: Callable[[], float] = time.monotonic,
+    erase: Erase | None = None,
 ) -> ASGIApp:
     """The application behind one door; each door has its own measure of ballots, so that none starves another.
 
@@ -55,7 +58,10 @@ def signers_app(
         report: what the guard says of itself; asked in the server's thread.
         listening: the host whose TCP port is served, None for a Unix socket.
         clock: monotonic seconds.
+        erase: erases an entry's content, for the guard's own user: on its Unix socket alone. `ValueError` on a port.
     """
+    if erase is not None and listening is not None:
+        raise ValueError("a port has strangers behind it, who may not erase")
     app = FastAPI(
         title="agent-guard for signers",
         version=__version__,
@@ -66,6 +72,8 @@ def signers_app(
     failures.install(app)
     _add_ballots(app, take, _Bucket(clock))
     _add_states(app, report, clock)
+    if erase is not None:
+        add_erasures(app, erase)
     return _without_pages(app, listening)
 
 

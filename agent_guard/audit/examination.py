@@ -12,7 +12,7 @@ The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 9 in o
   8. End: the log reaches the chain's head, and what lies beyond it is within the limits; before it the guard was never
      silent while the agent acted (silence.py).
   9. Obedience: no act on a block in which the council did not allow it; each halt is answered by a death, in time.
- 10. Openness: the agent's content is there.
+ 10. Openness: the agent's content is there, or erased on purpose and on record (openness.py).
  11. Verdict: TAMPERED if anything is proven wrong, INDETERMINATE if anything could not be checked, else VERIFIED.
 
 Streams: memory does not grow with the log, and plain entries are checked together, by the same rules (stretch.py).
@@ -27,6 +27,7 @@ from agent_guard.audit.answers import Answers
 from agent_guard.audit.facts import ChainFacts, Event, Unreachable
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.obedience import Obedience
+from agent_guard.audit.openness import Openness
 from agent_guard.audit.result import MOST_FAULTS, Aspect, AuditResult, Check, Fault, Result, worst
 from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.silence import Silence
@@ -125,13 +126,13 @@ class _Examination:
         self._obedience = Obedience(chain, limits) if chain else None
         self._silence = Silence(chain, limits) if chain else None
         self._answers = Answers()
+        self._open = Openness(is_copy)
         self._faults: dict[Aspect, Fault] = {}
         self._listed: list[Fault] = []
         self._fault_count = 0
         self._broken_at: int | None = None
         self._oldest_unanchored: Entry | None = None
-        self._own = self._closed = 0
-        self._first_closed: int | None = None
+        self._own = 0
         self.entries = 0
         self.unreadable: GuardError | None = None
 
@@ -166,7 +167,8 @@ class _Examination:
 
     def _take_stretch(self, stretch: Stretch) -> None:
         self.entries += len(stretch.leaves)
-        self._own += stretch.own
+        self._own += len(stretch.own)
+        self._open.take(stretch)
         self._checks.take(stretch)
         self._answers.take(stretch)
         if self._silence is not None:
@@ -187,12 +189,14 @@ class _Examination:
         if checked.gap:
             self._tree.break_off()
             self._answers.break_off()
+            self._open.break_off()
         elif fault := self._tree.append(row.leaf):
             self._note_segment(fault)
         if checked.entry is not None:
             self._take_entry(checked.entry, row)
         else:
             self._answers.doubt(row.index)
+            self._open.doubt(row.index)
 
     def conclude(self) -> AuditResult:
         """Steps 8 to 11."""
@@ -215,6 +219,7 @@ class _Examination:
             as_of=self._chain.as_of if self._chain else None,
             faults=tuple(sorted(self._listed, key=lambda fault: fault.index)),
             fault_count=self._fault_count,
+            erased=self._open.erased,
         )
 
     def _take_entry(self, entry: Entry, row: Row) -> None:
@@ -227,9 +232,8 @@ class _Examination:
         self._own += 1
         if fault := self._answers.see(entry):
             self._note(fault)
-        if row.content is None:
-            self._closed += 1
-            self._first_closed = entry.index if self._first_closed is None else self._first_closed
+        if fault := self._open.see(entry, row.content is not None):
+            self._note(fault)
         if self._obedience is not None:
             self._obedience.see(entry, self._silence.anchored_after if self._silence else 0)
 
@@ -364,13 +368,8 @@ class _Examination:
 
     def _openness(self) -> Check:
         """10. Openness."""
-        if self._closed == 0:
-            return Check(Result.VERIFIED, f"the content of all {self._own} entries of this agent is there")
-        return Check(
-            Result.INDETERMINATE,
-            f"the content of {self._closed} of this agent's {self._own} entries is gone, from entry"
-            f" {self._first_closed} on, and no erasure is on record",
-        )
+        fault = self._faults.get(Aspect.OPENNESS)
+        return self._open.check() if fault is None else _tampered(fault)
 
 
 def _tampered(fault: Fault) -> Check:

@@ -73,7 +73,7 @@ class Obedience:
         paused = any(
             pause.block.number <= number < pause.end for pause in self._pauses for number in stretch.blocks
         )
-        return not halted and not paused and (stretch.own == 0 or self._late.fits(stretch, anchored_after))
+        return not halted and not paused and (not stretch.own or self._late.fits(stretch, anchored_after))
 
     def verdict(self) -> tuple[Check, Fault | None]:
         """The check, and the first act that was not allowed."""

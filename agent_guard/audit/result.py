@@ -69,6 +69,7 @@ class AuditResult:
         first_bad: the fault with the lowest index.
         as_of: the block at which the chain was read.
         faults: the first `MOST_FAULTS` that were found, by index; `fault_count` is how many there were.
+        erased: contents of the agent that are not there and whose erasure is on record.
     """
 
     result: Result
@@ -86,6 +87,7 @@ class AuditResult:
     as_of: Block | None
     faults: tuple[Fault, ...] = ()
     fault_count: int = 0
+    erased: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of `audit --json`."""
@@ -97,6 +99,7 @@ class AuditResult:
             },
             "entries": self.entries,
             "anchored": self.anchored,
+            "erased": self.erased,
             "head": self.head and {"size": self.head.size, "root": "0x" + self.head.root.hex()},
             "halted_at": _block(self.halted_at),
             "death": self.death

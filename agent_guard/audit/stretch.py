@@ -8,7 +8,7 @@ holds audits with and without stretches to the same result.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -50,7 +50,7 @@ class Stretch:
         leaves: their leaf hashes.
         counters: for each agent in it, the counter of its next entry.
         earliest, latest: of their times, unix ms.
-        own: how many are the audited agent's.
+        own: indices of the audited agent's.
         intents: indices of its intents; `asked_until`: the latest time of those, `blocks`: the heights they name.
         answered: what its outcomes refer to.
     """
@@ -60,7 +60,7 @@ class Stretch:
     counters: Mapping[bytes, int]
     earliest: int
     latest: int
-    own: int
+    own: Collection[int]
     intents: frozenset[int]
     asked_until: int
     blocks: frozenset[int]
@@ -167,7 +167,7 @@ def _stretch(
         counters=counters,
         earliest=min(times),
         latest=max(times),
-        own=len(own),
+        own=own,
         intents=frozenset([first + at for at in asked]),
         asked_until=max([times[at] for at in asked], default=0),
         blocks=frozenset(map(int, {columns.block_number[at] for at in asked})),

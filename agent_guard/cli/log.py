@@ -74,10 +74,10 @@ def show(
     with reader_of(agent, log, network, rpc_url) as reader:
         found = get(reader, seq, _whose(agent, guard))
     entry = found.entry
-    content = "erased" if found.erased else json.dumps(found.content, ensure_ascii=False)
+    content = _absence(found) if found.erased else json.dumps(found.content, ensure_ascii=False)
     Output(as_json).result(
         {"rows": [row_of(found)], "truncated": False},
-        Line(f"entry {seq} of {agent}: {_in_words(found)}"),
+        Line(f"entry {seq} of {agent}: {words_of(found)}"),
         Facts(
             [
                 ("kind", entry.kind.value),
@@ -153,6 +153,12 @@ def row_of(item: "LogEntry") -> dict[str, Any]:
         "meta": dict(entry.meta),
         "content": item.content,
         "erased": item.erased,
+        "erasure": item.erasure
+        and {
+            "seq": item.erasure.entry.index,
+            "time_ms": item.erasure.entry.time,
+            "content": item.erasure.content,
+        },
         "commitment": "0x" + entry.commitment.hex(),
         "leaf_hash": "0x" + item.leaf.hex(),
     }
@@ -164,7 +170,7 @@ def _cells(item: "LogEntry") -> tuple[int, Time, str, str, int | None]:
         entry.index,
         Time(entry.time / 1000),
         entry.kind.value,
-        _in_words(item),
+        words_of(item),
         entry.block.number if entry.block else None,
     )
 
@@ -174,7 +180,16 @@ def _tell(out: Output, item: "LogEntry") -> None:
     out.event(row_of(item), Table((), [(seq, when, kind, what)]))
 
 
-def _in_words(item: "LogEntry") -> str:
+def words_of(item: "LogEntry") -> str:
     from agent_guard.log.words import in_words
 
-    return in_words(item.entry, item.content, item.erased)
+    record = None if item.erasure is None else (item.erasure.entry.index, item.erasure.content)
+    return in_words(item.entry, item.content, item.erased, record=record)
+
+
+def _absence(item: "LogEntry") -> str:
+    from agent_guard.log.words import erased_by
+
+    if item.erasure is None:
+        return "not there (no erasure of it is on record here)"
+    return erased_by(item.erasure.entry.index, item.erasure.content)

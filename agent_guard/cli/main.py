@@ -21,6 +21,7 @@ from agent_guard.cli import (
     devnet,
     doctor,
     drill,
+    erase,
     export,
     key,
     log,
@@ -72,6 +73,7 @@ log.app.command("prove")(proof.prove)
 log.app.command("accuse")(accuse.accuse)
 log.app.command("verify")(proof.verify)
 log.app.command("export")(export.export)
+log.app.command("erase")(erase.erase)
 app.add_typer(log.app, name="log")
 app.command("mirror", no_args_is_help=True)(mirror.mirror)
 app.command("serve", no_args_is_help=True)(serve.serve)

@@ -2,15 +2,16 @@
 
 Guarantees: a published checkpoint is one that stands on chain, its files hash to its root, and each content to its
 entry's commitment: that is checked before the checkpoint is written. A folder is gone on with where it ended, and never
-made to contradict what it held: one that holds another log, or another history of this one, is AG545. Trusts the store
-for nothing but the entries' bytes.
+made to contradict what it held: one that holds another log, or another history of this one, is AG545. A content whose
+erasure is on record leaves the folder, whatever file it lay in, before the checkpoint is written. Trusts the store for
+nothing but the entries' bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from agent_guard.entry import Entry, MalformedEntry
+from agent_guard.entry import Entry, Kind, MalformedEntry
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import AnyLog
 from agent_guard.log.tree import frontier_at, leads_to
@@ -55,6 +56,8 @@ def publish(
             progress(end)
         if frontier.root() != saved.root:
             raise _damaged(f"its entries do not hash to the root that was anchored for {saved.size} of them")
+        # What is erased and not anchored yet goes at once, too.
+        writer.note_erasures(reader.erasures(saved.size))
         writer.finish(saved)
         return saved
 
@@ -71,6 +74,7 @@ class _Writer:
 
     def __init__(self, folder: TileFolder, levels: Levels, opens: Opens, known: list[bytes]) -> None:
         self._folder, self._levels, self._opens, self._known = folder, levels, opens, known
+        self._erased: dict[int, int] = {}  # by bundle, the places in it as bits
 
     def take(self, index: int, rows: list[Row]) -> list[bytes]:
         """The rows of one bundle; their leaf hashes."""
@@ -82,12 +86,24 @@ class _Writer:
         contents = [_checked(row) if self._opens(row.agent) else None for row in rows]
         self._folder.write_bundle(Tile(None, index, len(rows)), [row.body for row in rows], contents)
         self._folder.write_hashes(Tile(0, index, len(rows)), leaves)
+        self.note_erasures(row for row in rows if row.kind == Kind.ERASURE)
         if len(rows) == WIDTH:
             self._carry(1, leaves)
         return leaves
 
+    def note_erasures(self, records: Iterable[Row]) -> None:
+        """Has `finish` drop the contents that these entries say are erased."""
+        for row in records:
+            with suppress(MalformedEntry):
+                entry = Entry.decode(row.body)
+                if entry.kind is Kind.ERASURE and entry.refers_to is not None:
+                    bundle, place = divmod(entry.refers_to, WIDTH)
+                    self._erased[bundle] = self._erased.get(bundle, 0) | 1 << place
+
     def finish(self, saved: SavedCheckpoint) -> None:
-        """Writes the partial tiles above the bundles, then the checkpoint."""
+        """Drops what is erased, writes the partial tiles above the bundles, then the checkpoint."""
+        for bundle, places in self._erased.items():
+            self._folder.drop_contents(bundle, places)
         for level, (index, hashes) in self._levels.items():
             if hashes:
                 self._folder.write_hashes(Tile(level, index, len(hashes)), hashes)

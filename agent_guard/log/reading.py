@@ -5,14 +5,16 @@ vouches for, and `agent_guard.audit` checks everything.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from agent_guard import canonical
-from agent_guard.entry import Entry, MalformedEntry
+from agent_guard.entry import Entry, Kind, MalformedEntry
 from agent_guard.errors import GuardError
 from agent_guard.merkle import ProofError, inclusion_proof, verify_inclusion
 from agent_guard.store import Content, Reader, Row, SavedCheckpoint
+from agent_guard.store.rows import erasure_key
 from agent_guard.store.tiles import TileLog
 
 AnyLog = Reader | TileLog
@@ -21,12 +23,17 @@ AnyLog = Reader | TileLog
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One entry as a reader sees it. `content` is its JSON value, None where `erased`; `leaf` the 32-byte leaf hash."""
+    """One entry as a reader sees it.
+
+    `leaf` is its 32-byte leaf hash, `content` its JSON value, None where that is not there (`erased`); `erasure` is
+    then the entry that says it was erased on purpose, None if none was found. A copy as tiles is not searched for it.
+    """
 
     entry: Entry
     leaf: bytes
     content: Any
     erased: bool
+    erasure: "LogEntry | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +59,29 @@ def entries(
     Raises:
         GuardError: AG515 if one of them can't be read.
     """
-    return map(_opened, reader.rows(start, end, agent))
+    return map(partial(_opened, reader), reader.rows(start, end, agent))
 
 
 def newest(reader: AnyLog, count: int, agent: bytes | None = None) -> list[LogEntry]:
     """The newest `count` entries, oldest first. Raises AG515 as `entries` does."""
-    return [_opened(row) for row in reader.last_rows(count, agent)]
+    return [_opened(reader, row) for row in reader.last_rows(count, agent)]
 
 
 def get(reader: AnyLog, index: int, agent: bytes | None = None) -> LogEntry:
     """One entry. Raises AG540 if there is none (of this agent, if one is named), AG515 if it can't be read."""
-    return _opened(_row(reader, index, agent))
+    return _opened(reader, _row(reader, index, agent))
+
+
+def recorded_erasure(reader: AnyLog, row: Row) -> LogEntry | None:
+    """The entry that has the erasure of a row's content on record, None if there is none; unknown of a copy."""
+    if isinstance(reader, TileLog):
+        return None
+    index = reader.index_of_key(row.agent, erasure_key(row.index))
+    found = None if index is None else reader.row(index)
+    record = None if found is None else _as_it_lies(found)
+    if record is None or (record.entry.kind, record.entry.refers_to) != (Kind.ERASURE, row.index):
+        return None
+    return record if record.entry.agent == row.agent else None
 
 
 def prove(reader: AnyLog, index: int, size: int | None = None, agent: bytes | None = None) -> Proof:
@@ -108,7 +127,12 @@ def _row(reader: AnyLog, index: int, agent: bytes | None) -> Row:
     )
 
 
-def _opened(row: Row) -> LogEntry:
+def _opened(reader: AnyLog, row: Row) -> LogEntry:
+    found = _as_it_lies(row)
+    return replace(found, erasure=recorded_erasure(reader, row)) if found.erased else found
+
+
+def _as_it_lies(row: Row) -> LogEntry:
     try:
         entry = Entry.decode(row.body)
         content = None if row.content is None else canonical.decode(row.content.body)

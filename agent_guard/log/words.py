@@ -17,14 +17,23 @@ LIMIT = 160
 _VALUE = 60
 
 
-def in_words(entry: Entry, content: Any, erased: bool = False, limit: int = LIMIT) -> str:
+def in_words(
+    entry: Entry,
+    content: Any,
+    erased: bool = False,
+    limit: int = LIMIT,
+    record: tuple[int, Any] | None = None,
+) -> str:
     """What an entry says, in a sentence of at most `limit` characters.
 
     Args:
         content: its content, any JSON value; ignored where `erased`.
+        record: where it was erased on purpose, the index and the content of the entry that says so.
     """
     if erased:
-        return without_content(entry)
+        return text.clean(
+            without_content(entry) if record is None else without_content(entry, erased_by(*record)), limit
+        )
     said = content if isinstance(content, Mapping) else {"content": content}
     return text.clean(_SAY[entry.kind](entry, said), limit)
 
@@ -34,6 +43,13 @@ def without_content(entry: Entry, why: str = "its content is not there") -> str:
     if entry.kind is Kind.DEATH:  # what matters of a death is public
         return _death(entry, {})
     return text.clean(f"{_WITHOUT[entry.kind]} ({why})")
+
+
+def erased_by(index: int, said: Any = None) -> str:
+    """That a content was erased on purpose, as entry `index` records, whose own content (the reason) is `said`."""
+    reason = said.get("reason") if isinstance(said, Mapping) else None
+    why = f": {_value(reason)}" if reason else ""
+    return f"erased, on record in entry {index}{why}"
 
 
 def _intent(entry: Entry, said: Mapping[str, Any]) -> str:
@@ -109,6 +125,10 @@ def _config(entry: Entry, said: Mapping[str, Any]) -> str:
     return f"set up{_in(said.get('sandbox'))}: {ran}"
 
 
+def _erasure(entry: Entry, said: Mapping[str, Any]) -> str:
+    return f"erased the content of entry {entry.refers_to} because {said.get('reason', _json(said))}"
+
+
 def _because(verb: str) -> Callable[[Entry, Mapping[str, Any]], str]:
     return lambda entry, said: f"{verb} because {said['reason']}" if said.get("reason") else verb
 
@@ -152,6 +172,7 @@ _SAY: Mapping[Kind, Callable[[Entry, Mapping[str, Any]], str]] = {
     Kind.BALLOT: _ballot,
     Kind.DISSENT: _dissent,
     Kind.CONFIG: _config,
+    Kind.ERASURE: _erasure,
 }
 _WITHOUT: Mapping[Kind, str] = {
     Kind.INTENT: "asked to act",
@@ -169,4 +190,5 @@ _WITHOUT: Mapping[Kind, str] = {
     Kind.BALLOT: "a ballot was handed to the guard",
     Kind.DISSENT: "word of the endpoints",
     Kind.CONFIG: "set up",
+    Kind.ERASURE: "erased an entry's content",
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from agent_guard import canonical, text
 from agent_guard.entry import SALT_SIZE, Entry, Kind, MalformedEntry, commitment
-from agent_guard.log.words import in_words, without_content
+from agent_guard.log.words import erased_by, in_words, without_content
 from agent_guard.report.buckets import Buckets
 from agent_guard.report.model import Line, LogSide, Span
 from agent_guard.store import Content, Row
@@ -23,6 +23,8 @@ EACH, LAST, MOST_SPANS = 20, 12, 200
 MOST_TOOLS = 500
 OTHER_TOOLS = "(other tools)"
 UNNAMED = "(not named)"
+MOST_ERASURES = 10_000
+"""Erasures that are held against the entries shown; more are only counted."""
 SHOWN_CONTENT = 65_536
 """Bytes of a content beyond which it is not shown, nor its tool counted by name."""
 
@@ -68,6 +70,7 @@ class Chronicle:
         self._freezes: deque[Span] = deque(maxlen=MOST_SPANS)
         self._alive_since: int | None = None
         self._frozen_since: int | None = None
+        self._erased: dict[tuple[bytes, int | None], int] = {}
         self.buckets = Buckets()
         self.kinds: Counter[str] = Counter()
         self.tools: Counter[str] = Counter()
@@ -88,7 +91,7 @@ class Chronicle:
             tools=dict(self.tools.most_common()),
             notable=self._notable(),
             omitted=self._omitted(),
-            last_actions=[*map(_line, self._last)],
+            last_actions=[*map(self._line, self._last)],
             lives=_spans(self._lives, self._alive_since),
             freezes=_spans(self._freezes, self._frozen_since),
             odd_times=self.odd_times,
@@ -99,7 +102,7 @@ class Chronicle:
         kept = [seen for kept in self._kept.values() for seen in [*kept.first, *kept.newest]]
         kept.sort(key=lambda seen: seen.entry.index)
         times = _halt_times(kept)
-        return [replace(line, happened=times.get(line.seq, line.happened)) for line in map(_line, kept)]
+        return [replace(line, happened=times.get(line.seq, line.happened)) for line in map(self._line, kept)]
 
     def _omitted(self) -> int:
         kept = sum(len(kept.first) + len(kept.newest) for kept in self._kept.values())
@@ -113,12 +116,17 @@ class Chronicle:
         if entry.agent not in (self._agent, FLEET):
             return
         self.kinds[entry.kind] += 1
+        if entry.kind is Kind.ERASURE and len(self._erased) < MOST_ERASURES:
+            self._erased.setdefault((entry.agent, entry.refers_to), entry.index)
         if entry.kind in ACTIONS:
             self._last.append(_kept(entry, row))
         else:
             self._kept.setdefault(entry.kind, _Kept()).take(_kept(entry, row))
         if entry.agent == self._agent:
             self._count(entry, row)
+
+    def _line(self, seen: _Seen) -> Line:
+        return _line(seen, self._erased.get((seen.entry.agent, seen.entry.index)))
 
     def _count(self, entry: Entry, row: Row) -> None:
         if entry.kind is Kind.INTENT:
@@ -177,14 +185,15 @@ def _tool(content: Content | None) -> str:
     return text.clean(tool, 60) if isinstance(tool, str) else UNNAMED
 
 
-def _line(seen: _Seen) -> Line:
+def _line(seen: _Seen, erasure: int | None) -> Line:
+    """An entry in a line; `erasure`: the entry that says its content was erased."""
     entry = seen.entry
     return Line(
         seq=entry.index,
         time=entry.time,
         happened=_whole(entry.meta.get("dead")) or entry.time,
         kind=entry.kind.value,
-        words=_words(seen),
+        words=_words(seen, erasure),
         block=entry.block.number if entry.block else None,
         leaf=seen.leaf,
         of_guard=entry.agent == FLEET,
@@ -202,12 +211,12 @@ def _whole(value: object) -> int | None:
     return value if type(value) is int else None
 
 
-def _words(seen: _Seen) -> str:
+def _words(seen: _Seen, erasure: int | None) -> str:
     entry, content = seen.entry, seen.content
     if seen.too_long:
         return without_content(entry, f"its content of {seen.too_long:,} bytes is too long to show")
     if content is None:
-        return without_content(entry)
+        return without_content(entry) if erasure is None else without_content(entry, erased_by(erasure))
     if len(content.salt) != SALT_SIZE or commitment(content.salt, content.body) != entry.commitment:
         return without_content(entry, "what lies in the place of its content does not fit its commitment")
     try:

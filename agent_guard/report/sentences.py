@@ -25,7 +25,8 @@ QUESTIONS = {
     ),
     Aspect.OPENNESS: (
         "Is the content there to be read?",
-        "The log proves itself by hashes, even where a content was erased. This says whether the agent's is there.",
+        "The log proves itself by hashes, even where a content was erased. This says whether the agent's is there, or"
+        " was erased on purpose, which the log must record.",
     ),
 }
 TRUST = (
@@ -65,6 +66,7 @@ KINDS = {
     "ballot": "a signer's vote came to the guard itself",
     "dissent": "nodes of the chain differed",
     "config": "the settings it was guarded with",
+    "erasure": "an earlier entry's content was erased on purpose",
 }
 WORDS = (
     (

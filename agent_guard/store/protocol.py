@@ -54,6 +54,9 @@ class Reader(Protocol):
     def row(self, index: int) -> Row | None:
         """The row at `index`, None if there is none."""
 
+    def erasures(self, start: int = 0) -> Iterator[Row]:
+        """The rows that record an erasure (by their column `kind`), from index `start` on, in order, streaming."""
+
     def leaves(self, start: int, end: int) -> Iterator[bytes]:
         """The leaf hashes from `start` to `end` - 1; AG515 if one of them is missing or no hash."""
 

@@ -77,7 +77,7 @@ def place(name: str) -> Place:
     """
     if "://" in name:
         url = _url(name)
-        return Place(name, lambda signed: _post(_to_url(url), signed))
+        return Place(name, lambda signed: _post(_to_url(url), url, signed))
     path = Path(name)
     try:
         mode = path.stat().st_mode
@@ -87,7 +87,7 @@ def place(name: str) -> Place:
         return Place(name, lambda signed: _put(path, signed))
     if mode is not None and not S_ISSOCK(mode):
         raise _unusable(name, "it is neither a socket nor a folder")
-    return Place(name, lambda signed: _post(_to_socket(path), signed))
+    return Place(name, lambda signed: _post(to_socket(path), httpx.URL("http://guard" + PATH), signed))
 
 
 def hand_over(places: Sequence[Place], ballots: Sequence[SignedBallot]) -> list[Handed]:
@@ -149,19 +149,16 @@ def _url(name: str) -> httpx.URL:
     return url
 
 
-Connection = tuple[httpx.BaseTransport, httpx.URL]
-
-
 @contextmanager
-def _to_url(url: httpx.URL) -> Iterator[Connection]:
+def _to_url(url: httpx.URL) -> Iterator[httpx.BaseTransport]:
     # An empty context spares us the loading of certificates where there is no TLS.
     https = url.scheme == "https"
     context = ssl.create_default_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    yield httpx.HTTPTransport(verify=context), url
+    yield httpx.HTTPTransport(verify=context)
 
 
 @contextmanager
-def _to_socket(path: Path) -> Iterator[Connection]:
+def to_socket(path: Path) -> Iterator[httpx.BaseTransport]:
     """To a Unix socket, under a short name where its path is longer than the kernel takes (unix(7))."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -169,15 +166,17 @@ def _to_socket(path: Path) -> Iterator[Connection]:
         if len(os.fsencode(path)) > PATH_LIMIT:
             uds = f"/proc/self/fd/{folder}/{path.name}"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        yield httpx.HTTPTransport(verify=context, uds=uds), httpx.URL("http://guard" + PATH)
+        yield httpx.HTTPTransport(verify=context, uds=uds)
     finally:
         os.close(folder)
 
 
-def _post(connecting: AbstractContextManager[Connection], signed: SignedBallot) -> tuple[Fate, str]:
+def _post(
+    connecting: AbstractContextManager[httpx.BaseTransport], url: httpx.URL, signed: SignedBallot
+) -> tuple[Fate, str]:
     try:
         with (
-            connecting as (transport, url),
+            connecting as transport,
             httpx.Client(transport=transport, timeout=STEP_SECONDS, trust_env=False) as client,
         ):
             status, answer = _ask(client, url, signed)

@@ -29,6 +29,7 @@ from agent_guard.guard.latches import Latches
 from agent_guard.guard.watcher import Watcher
 from agent_guard.log.anchor import Anchor
 from agent_guard.log.cosigning import Cosigning
+from agent_guard.log.erasure import Eraser
 from agent_guard.log.recorder import Recorder
 from agent_guard.sandbox.cgroup import Cgroup, remove_stale
 from agent_guard.sandbox.deadman import Deadman
@@ -127,6 +128,9 @@ def guarded(
         stack.callback(recorder.close)
         anchor.check()
         anchor.start()
+        eraser = Eraser(store, recorder, _warn)
+        stack.callback(eraser.close)
+        eraser.start()
         cosigning = Cosigning(store, settings.witness_addresses)
         stack.callback(cosigning.close)
         server = Server()
@@ -173,7 +177,7 @@ def guarded(
             ),
             tell,
         )
-        stack.callback(_open_to_signers(settings, shared, desk, session).stop)
+        stack.callback(_open_to_signers(settings, shared, desk, session, eraser).stop)
         yield session
 
 
@@ -217,15 +221,17 @@ def _ward(guard: _Guard, app: FastAPI, command: Command, places: Places) -> Ward
     )
 
 
-def _open_to_signers(settings: Settings, places: Places, desk: BallotDesk, session: Session) -> Server:
-    """The signers' doors: a Unix socket for this user alone, and a TCP port if one is set. Raises AG616.
+def _open_to_signers(
+    settings: Settings, places: Places, desk: BallotDesk, session: Session, eraser: Eraser
+) -> Server:
+    """The signers' doors: a Unix socket for this user alone, who may also erase there, and a TCP port if one is set.
 
-    Their server has a thread of its own, so that no agent's flood of requests delays a ballot.
+    Their server has a thread of its own, so that no agent's flood of requests delays a ballot. Raises AG616.
     """
     server = Server("signers-api")
     server.start()
     try:
-        app = signers_app(desk.take, session.report)
+        app = signers_app(desk.take, session.report, erase=eraser.erase)
         server.open(app, bind_socket(places.signers_socket, 0o600), limits=SIGNERS_LIMITS)
         if settings.signers_address is not None:
             host, port = settings.signers_address

@@ -34,14 +34,21 @@ FROM {log}.entry AS e LEFT JOIN {log}.content AS c USING (leaf_index)
 """
 _FITTING = f"""leaf_index, agent, counter, kind, CASE WHEN bytes <= {LARGEST_ROW} THEN body END, leaf, salt,
   CASE WHEN bytes <= {LARGEST_ROW} THEN content END"""
+
+
 # Put together from these texts alone.
-_PAGE = f"""
+def _page(wanted: str) -> str:
+    return f"""
 SELECT {_FITTING} FROM (
   SELECT *, sum(bytes) OVER (ORDER BY leaf_index ROWS UNBOUNDED PRECEDING) - bytes AS before FROM ({_SIZED}
-    WHERE e.leaf_index >= %s AND e.leaf_index < %s AND (%s::bytea IS NULL OR e.agent = %s)) AS sized
+    WHERE e.leaf_index >= %s AND {wanted}) AS sized
   ORDER BY leaf_index LIMIT {PAGE_ROWS}) AS page
 WHERE before < {PAGE_BYTES} ORDER BY leaf_index
 """  # noqa: S608
+
+
+_PAGE = _page("e.leaf_index < %s AND (%s::bytea IS NULL OR e.agent = %s)")
+_ERASURES = _page("e.kind = 'erasure'")
 _ONE = f"SELECT {_FITTING} FROM ({_SIZED} WHERE e.leaf_index = %s) AS sized"  # noqa: S608
 _LAST = f"""
 SELECT {_FITTING} FROM ({_SIZED} ORDER BY e.leaf_index DESC LIMIT %s) AS sized ORDER BY leaf_index
@@ -138,8 +145,16 @@ class PostgresReader:
 
     def rows(self, start: int = 0, end: int | None = None, agent: bytes | None = None) -> Iterator[Row]:
         """The rows from index `start` to `end` - 1 (None: to the last), of one agent or of all, in order."""
-        following, beyond = start, 2**63 - 1 if end is None else end
-        while page := self._all(_PAGE, following, beyond, agent, agent):
+        return self._paged(_PAGE, start, 2**63 - 1 if end is None else end, agent, agent)
+
+    def erasures(self, start: int = 0) -> Iterator[Row]:
+        """The rows that record an erasure, from index `start` on, in order; through an index of their own."""
+        return self._paged(_ERASURES, start)
+
+    def _paged(self, query: str, start: int, *values: object) -> Iterator[Row]:
+        """The rows of a query from index `start` on, page by page."""
+        following = start
+        while page := self._all(query, following, *values):
             for row in map(self._to_row, page):
                 if row.index < following:
                     raise self._damaged(f"row {row.index} comes twice or out of order")

@@ -37,6 +37,7 @@ CREATE TABLE {log}.entry (
   body bytea NOT NULL, leaf bytea NOT NULL CHECK (octet_length(leaf) = 32),
   UNIQUE (agent, counter)
 );
+CREATE INDEX erasure ON {log}.entry (leaf_index) WHERE kind = 'erasure';
 CREATE TABLE {log}.content (leaf_index bigint PRIMARY KEY, salt bytea NOT NULL, body bytea NOT NULL);
 CREATE TABLE {log}.idempotency (
   agent bytea NOT NULL, key_hash bytea NOT NULL CHECK (octet_length(key_hash) = 32), leaf_index bigint NOT NULL,

@@ -109,6 +109,11 @@ class SqliteReader:
         found = self._one(f"{_ROWS} WHERE e.leaf_index = ?", index)
         return _to_row(found) if found else None
 
+    def erasures(self, start: int = 0) -> Iterator[Row]:
+        """The rows that record an erasure, from index `start` on, in order; through an index of their own."""
+        wanted = "WHERE e.kind = 'erasure' AND e.leaf_index >= ? ORDER BY e.leaf_index"
+        yield from map(_to_row, self._all(f"{_ROWS} {wanted}", start))
+
     def leaves(self, start: int, end: int) -> Iterator[bytes]:
         """The leaf hashes from `start` to `end` - 1; AG515 if one of them is missing or no hash."""
         expected = start

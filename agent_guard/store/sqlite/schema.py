@@ -28,6 +28,8 @@ CREATE TABLE entry (
   body BLOB NOT NULL, leaf BLOB NOT NULL CHECK (length(leaf) = 32),
   UNIQUE (agent, counter)
 ) STRICT""",
+    # Erasures are few, and looked for at every start: one that was recorded and not done is finished then.
+    "CREATE INDEX erasure ON entry (leaf_index) WHERE kind = 'erasure'",
     """
 CREATE TABLE content (leaf_index INTEGER PRIMARY KEY, salt BLOB NOT NULL, body BLOB NOT NULL) STRICT""",
     """

@@ -24,6 +24,7 @@ from agent_guard.store.sqlite.reader import SqliteReader
 from agent_guard.types import LogIdentity
 
 BUSY_SECONDS = 5.0
+ERASE_SECONDS = 0.5
 
 
 class SqliteStore:
@@ -124,7 +125,12 @@ class SqliteStore:
         with self._transaction(f"erase the content of entry {index}") as connection:
             connection.execute("DELETE FROM content WHERE leaf_index = ?", (index,))
         with self._lock, translated(self.path, "clear the write-ahead log"):
-            busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # While it waits for readers nothing can be appended, so it does not wait for those that take long.
+            self._connection.execute(f"PRAGMA busy_timeout = {ERASE_SECONDS * 1000:.0f}")
+            try:
+                busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
         if busy:
             raise _still_read(self.path, index)
 

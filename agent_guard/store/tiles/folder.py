@@ -14,8 +14,12 @@ from pathlib import Path
 from agent_guard.errors import GuardError
 from agent_guard.store.rows import Content
 from agent_guard.store.sqlite.failures import is_full
-from agent_guard.store.tiles.log import content_path
+from agent_guard.store.tiles.log import content_path, contents_in
+from agent_guard.store.tiles.source import Folder
 from agent_guard.tlog import CHECKPOINT, WIDTH, Tile, encode_bundle
+
+NEW = ".new"
+"""What a file that is being written is called behind its name."""
 
 
 class TileFolder:
@@ -31,17 +35,36 @@ class TileFolder:
 
     def write_hashes(self, tile: Tile, hashes: Sequence[bytes]) -> None:
         """A tile of the tree; a full one replaces the partial ones of the same place with the next checkpoint."""
-        self._put(tile, tile.path, b"".join(hashes))
+        self._put(tile, tile.path, hashes)
 
     def write_bundle(
-        self, bundle: Tile, entries: Sequence[bytes], contents: Iterable[Content | None]
+        self, bundle: Tile, entries: Sequence[bytes], contents: Sequence[Content | None]
     ) -> None:
         """Entries and, where any is given, their contents."""
-        held = [b"" if content is None else content.salt + content.body for content in contents]
-        if any(held):
-            parts = b"".join(len(part).to_bytes(4, "big") + part for part in held)
-            self._put(bundle, content_path(bundle), parts)
-        self._put(bundle, bundle.path, encode_bundle(entries))
+        if any(contents):
+            self._put(bundle, content_path(bundle), map(_record, contents))
+        self._put(bundle, bundle.path, [encode_bundle(entries)])
+
+    def drop_contents(self, bundle: int, places: int) -> None:
+        """Takes the contents of some entries of a bundle out of every file that holds them.
+
+        Args:
+            bundle: the bundle's index. `places`: of the entries within it, as bits.
+
+        Raises:
+            GuardError: AG515 a file is no file of contents; and see the class.
+        """
+        whole = self.root / content_path(Tile(None, bundle))
+        partial = whole.with_name(whole.name + ".p")
+        for path in [whole, whole.with_name(whole.name + NEW), *sorted(partial.glob("*"))]:
+            if path.suffix == NEW:  # of a writer that was killed
+                path.unlink(missing_ok=True)
+            elif _holds(path, places):
+                self._drop(str(path.relative_to(self.root)), places)
+
+    def _drop(self, path: str, places: int) -> None:
+        held = enumerate(contents_in(Folder(self.root), path))
+        self._write(path, (_record(None if places >> at & 1 else content) for at, content in held))
 
     def write_checkpoint(self, note: str) -> None:
         """Publishes all that was written before."""
@@ -49,22 +72,22 @@ class TileFolder:
             _sync(folder)
         self._touched.clear()
         self._sweep()
-        self._write(CHECKPOINT, note.encode())
+        self._write(CHECKPOINT, [note.encode()])
         _sync(self.root)
 
     def write_beside(self, path: str, text: str) -> None:
         """A file that is no part of the log."""
-        self._write(path, text.encode())
+        self._write(path, [text.encode()])
         _sync((self.root / path).parent)
 
-    def _put(self, tile: Tile, path: str, data: bytes) -> None:
-        self._write(path, data)
+    def _put(self, tile: Tile, path: str, parts: Iterable[bytes]) -> None:
+        self._write(path, parts)
         if tile.width == WIDTH:
             self._outgrown.append(self.root / f"{path}.p")
 
-    def _write(self, path: str, data: bytes) -> None:
+    def _write(self, path: str, parts: Iterable[bytes]) -> None:
         target = self.root / path
-        partial = target.with_name(target.name + ".new")
+        partial = target.with_name(target.name + NEW)
         folders = [folder for folder in target.parents if folder.is_relative_to(self.root)]
         try:
             for folder in reversed(folders):
@@ -72,7 +95,7 @@ class TileFolder:
             with suppress(FileNotFoundError):
                 partial.unlink()  # left by a process that was killed, or a link
             with partial.open("xb") as file:
-                file.write(data)
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(target)
@@ -101,6 +124,23 @@ class TileFolder:
             except OSError as error:
                 raise _failed(folder, error) from error
         self._outgrown.clear()
+
+
+def _record(content: Content | None) -> bytes:
+    """A content as it stands in its file."""
+    held = b"" if content is None else content.salt + content.body
+    return len(held).to_bytes(4, "big") + held
+
+
+def _holds(path: Path, places: int) -> bool:
+    """Whether a file of contents holds one of these (bits); reads nothing but the lengths."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        for at in range(WIDTH):
+            length = int.from_bytes(file.read(4), "big")
+            if length and places >> at & 1:
+                return True
+            file.seek(length, os.SEEK_CUR)
+    return False
 
 
 def _sync(folder: Path) -> None:

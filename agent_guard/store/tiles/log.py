@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Self
 
 from agent_guard.checkpoint import Checkpoint, NoteError, identity_of, parse, parse_note
-from agent_guard.entry import MAX_ENTRY, SALT_SIZE, Entry, MalformedEntry
+from agent_guard.entry import MAX_ENTRY, SALT_SIZE, Entry, Kind, MalformedEntry
 from agent_guard.errors import GuardError
 from agent_guard.merkle import Frontier, Subtree, range_subtrees
 from agent_guard.store.rows import Content, Row, SavedCheckpoint
@@ -99,6 +99,10 @@ class TileLog:
         """The row at `index`, None if there is none."""
         return next(self.rows(index, index + 1), None) if index >= 0 else None
 
+    def erasures(self, start: int = 0) -> Iterator[Row]:
+        """The rows that record an erasure, from index `start` on, in order; reads all from there on."""
+        return (row for row in self.rows(start) if row.kind == Kind.ERASURE)
+
     def leaves(self, start: int, end: int) -> Iterator[bytes]:
         """The leaf hashes from `start` to `end` - 1; AG515 if the log ends before."""
         if end > self.size():
@@ -178,13 +182,15 @@ def _contents(source: Source, bundle: Tile) -> Iterator[Content | None]:
     for there in dict.fromkeys((bundle, bundle.whole)):
         path = content_path(there)
         try:
-            yield from _records(source, path, ChunkReader(source.chunks(path)))
+            yield from contents_in(source, path)
         except FileNotFoundError:
             continue
         return
 
 
-def _records(source: Source, path: str, chunks: "ChunkReader") -> Iterator[Content | None]:
+def contents_in(source: Source, path: str) -> Iterator[Content | None]:
+    """The contents that a file holds, in order. Raises `FileNotFoundError` if there is none, AG515 if it is no such."""
+    chunks = ChunkReader(source.chunks(path))
     left = MAX_CONTENTS
     while head := chunks.take(4):
         length = int.from_bytes(head, "big")

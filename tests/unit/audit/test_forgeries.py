@@ -644,6 +644,7 @@ def test_result_has_the_published_json_shape(honest: Any) -> None:
         "openness",
         "entries",
         "anchored",
+        "erased",
         "head",
         "halted_at",
         "death",
