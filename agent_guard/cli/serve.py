@@ -17,7 +17,7 @@ from agent_guard.errors import GuardError
 if TYPE_CHECKING:
     from agent_guard.api.server import Server
 
-LISTEN = "127.0.0.1:8720"
+LISTEN = "127.0.0.1:8730"
 
 
 def serve(
