@@ -1,7 +1,7 @@
 """The HTTP application that serves a published log: static files, read-only, for any cache and any client (C2SP).
 
 Guarantees: answers for the files that the checkpoint covers and for no others, however a path is spelled and wherever a
-link in the folder leads: what a mirror has written and not yet checked gets into no cache. Tiles may be cached for ever,
+link in the folder leads: what a mirror wrote and has not checked yet gets into no cache. Tiles may be cached for ever,
 the checkpoint for seconds. Every page in a browser may read them (CORS): they are public. Trusts the folder's files.
 """
 
