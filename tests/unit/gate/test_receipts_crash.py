@@ -29,6 +29,6 @@ def test_no_kill_makes_two_receipts_contradict_each_other(tmp_path: Path) -> Non
             seen.update(guard.stdout.readlines())
         for size, root in (line.split() for line in seen if line.endswith("\n")):
             assert given.setdefault(int(size), root) == root
-    assert len(given) >= 138
+    assert len(given) >= 100
     with SqliteStore(path, IDENTITY) as store, store.reader() as reader:
         assert {size: frontier_at(reader, size).root().hex() for size in given} == given
