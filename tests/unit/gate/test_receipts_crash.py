@@ -24,7 +24,9 @@ def test_no_kill_makes_two_receipts_contradict_each_other(tmp_path: Path) -> Non
             assert guard.stdout is not None
             seen = set[str]()
             while len(seen) < most:
-                seen.add(guard.stdout.readline())
+                line = guard.stdout.readline()
+                assert line, "the guard ended by itself"
+                seen.add(line)
             guard.kill()
             seen.update(guard.stdout.readlines())
         for size, root in (line.split() for line in seen if line.endswith("\n")):
