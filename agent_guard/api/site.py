@@ -1,8 +1,8 @@
 """The HTTP application that serves a published log: static files, read-only, for any cache and any client (C2SP).
 
-Guarantees: answers for the files that a log has and for no others, however a path is spelled and wherever a link in the
-folder leads; tiles may be cached for ever, the checkpoint for seconds. Every page in a browser may read them (CORS):
-they are public. Trusts the folder's files.
+Guarantees: answers for the files that the checkpoint covers and for no others, however a path is spelled and wherever a
+link in the folder leads: what a mirror wrote and has not checked yet gets into no cache. Tiles may be cached for ever,
+the checkpoint for seconds. Every page in a browser may read them (CORS): they are public. Trusts the folder's files.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from agent_guard.checkpoint import NoteError, parse
 from agent_guard.tlog import CHECKPOINT, FormatError, parse_path
 
 CHECKPOINT_SECONDS = 5
@@ -28,7 +29,7 @@ def site_app(root: Path) -> Starlette:
     async def file(request: Request) -> Response:
         path = request.path_params["path"]
         found = root / path
-        if not _is_of_a_log(path) or not _lies_in(root, found):
+        if not _is_of_the_log(root, path) or not _lies_in(root, found):
             return PlainTextResponse("no such file of this log\n", 404, headers=_OPEN)
         if path == CHECKPOINT:
             cached = f"max-age={CHECKPOINT_SECONDS}, must-revalidate"
@@ -48,13 +49,13 @@ def _lies_in(root: Path, file: Path) -> bool:
     return file.is_file() and file.resolve().is_relative_to(root.resolve())
 
 
-def _is_of_a_log(path: str) -> bool:
+def _is_of_the_log(root: Path, path: str) -> bool:
     if path == CHECKPOINT:
         return True
+    is_content = path.startswith("content/")
     try:
-        tile = parse_path(
-            path.replace("content/", "tile/entries/", 1) if path.startswith("content/") else path
-        )
-    except FormatError:
+        tile = parse_path(path.replace("content/", "tile/entries/", 1) if is_content else path)
+        size = parse((root / CHECKPOINT).read_text()).size
+    except (FormatError, NoteError, OSError, UnicodeDecodeError):
         return False
-    return tile.level is None or not path.startswith("content/")
+    return tile.is_covered(size) and (tile.level is None or not is_content)

@@ -48,6 +48,10 @@ class Tile:
         """The full tile of the same place."""
         return Tile(self.level, self.index)
 
+    def is_covered(self, size: int) -> bool:
+        """Whether a log of `size` entries has all that the tile holds."""
+        return self.index * WIDTH + self.width <= size >> (_HEIGHT * (self.level or 0))
+
 
 def parse_path(path: str) -> Tile:
     """The tile with exactly this `path`; `FormatError` for any other spelling."""

@@ -46,6 +46,11 @@ _EXPLAINED = {
         "Look for disk errors in the system's log (a file size limit or a full disk also shows so).",
     ),
 }
+_EXPLAINED[sqlite3.SQLITE_TOOBIG] = (
+    "AG515",
+    "a value in it is larger than any of a log",
+    "Keep the file as evidence, restore a copy, and compare it with: agent-guard audit",
+)
 _EXPLAINED[sqlite3.SQLITE_LOCKED] = _EXPLAINED[sqlite3.SQLITE_BUSY]
 _EXPLAINED[sqlite3.SQLITE_PERM] = _EXPLAINED[sqlite3.SQLITE_READONLY]
 _UNKNOWN = ("AG517", "the database failed", "Run again; if it persists, keep the file and report this.")

@@ -1,7 +1,7 @@
 """Reading a log's database: streams rows in order, holds no lock that a writer could meet, changes nothing.
 
-Guarantees: memory does not grow with the log; within `snapshot()` all answers are of one moment. Rows are handed out
-as they lie there: whoever needs them to be true checks them (`agent_guard.audit`).
+Guarantees: memory does not grow with the log, whoever made the file; within `snapshot()` all answers are of one moment.
+Rows are handed out as they lie there: whoever needs them to be true checks them (`agent_guard.audit`).
 """
 
 import sqlite3
@@ -16,6 +16,9 @@ from agent_guard.store.rows import Content, Row, SavedCheckpoint
 from agent_guard.store.sqlite import schema
 from agent_guard.store.sqlite.failures import translated
 from agent_guard.types import LogIdentity
+
+LARGEST = 128 << 20
+"""Bytes of a value, and of a row, beyond which it is refused unread."""
 
 # CAST: a forged file may hold other types than the schema says; what is no blob must not reach a hash function.
 _ROWS = """
@@ -178,7 +181,9 @@ def _connect_as(path: Path, options: str) -> sqlite3.Connection:
         f"{path.as_uri()}?{options}", uri=True, isolation_level=None, check_same_thread=False, timeout=5.0
     )
     try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
         connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the first read opens the file
     except sqlite3.Error:
         connection.close()

@@ -43,6 +43,8 @@ CREATE TABLE checkpoint (
 ) STRICT""",
 ]
 
+_NAMES = {"log", "entry", "content", "idempotency", "checkpoint"}
+
 
 def _refuse(table: str, change: str) -> str:
     return (
@@ -105,13 +107,14 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     """Raises `GuardError` AG518 unless the database is a log of the version that this program knows."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = _version(connection)
-    if application == APPLICATION_ID and version == VERSION:
+    if application != APPLICATION_ID:
+        what = "a database, but not a log of agent-guard"
+    elif version != VERSION:
+        what = f"a log of version {version}; this program knows version {VERSION}"
+    elif _stored(connection) != _NAMES:
+        what = "a database in which not all that a log stores is stored"
+    else:
         return
-    what = (
-        f"a log of version {version}; this program knows version {VERSION}"
-        if application == APPLICATION_ID
-        else "a database, but not a log of agent-guard"
-    )
     raise GuardError(
         "AG518",
         f"{path} is {what}. Nothing was read or written.",
@@ -126,6 +129,12 @@ def identity_of(connection: sqlite3.Connection) -> LogIdentity:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _stored(connection: sqlite3.Connection) -> set[str]:
+    """Which of our tables have rows of their own: a view, or a virtual table, makes up as many as its author likes."""
+    query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"
+    return {name for (name,) in connection.execute(query)} & _NAMES
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:

@@ -34,12 +34,17 @@ class Site:
         return self("GET", path, **headers)
 
 
+def content(name: str) -> bytes:
+    checkpoint = f"example.org/log\n{1_234 * 256 + 7}\n{'A' * 43}=\n\n— k AAAAAAAA\n"
+    return checkpoint.encode() if name == "checkpoint" else name.encode() * 300
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     for name in FILES:
         path = tmp_path / "site" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(name.encode() * 300)
+        path.write_bytes(content(name))
     (tmp_path / "site/tile/0/.000.new").write_text("half")
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "site/notes.txt").write_text("not of the log")
@@ -49,7 +54,7 @@ def site(tmp_path: Path) -> Site:
 @pytest.mark.parametrize("name", FILES)
 def test_file_of_the_log_is_given_whole(site, name):
     answer = site.get(name)
-    assert (answer.status_code, answer.content) == (200, name.encode() * 300)
+    assert (answer.status_code, answer.content) == (200, content(name))
     assert answer.headers["access-control-allow-origin"] == "*"
     assert site("HEAD", name).status_code == 200
 
@@ -115,3 +120,24 @@ def test_link_within_the_folder_and_one_to_it_are_followed(site, tmp_path):
     (tmp_path / "site/tile/0/001").symlink_to(tmp_path / "site/tile/0/000")
     (tmp_path / "link").symlink_to(tmp_path / "site")
     assert Site(tmp_path / "link").get("tile/0/001").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tile/0/x001/234.p/8", "tile/0/x001/234", "tile/entries/x001/235", "tile/1/004", "content/x001/234"],
+)
+def test_file_that_the_checkpoint_does_not_cover_is_not_given_yet(site, tmp_path, name):
+    """A mirror writes it before it has checked the whole; a cache would keep it for a year."""
+    path = tmp_path / "site" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("not checked")
+    assert site.get(name).status_code == 404
+    larger = content("checkpoint").replace(b"315911", b"999999")
+    (tmp_path / "site/checkpoint").write_bytes(larger)
+    assert site.get(name).status_code == 200
+
+
+@pytest.mark.parametrize("note", [b"", b"\xff", b"not a checkpoint\n"])
+def test_folder_without_a_checkpoint_gives_nothing(site, tmp_path, note):
+    (tmp_path / "site/checkpoint").write_bytes(note)
+    assert {site.get(name).status_code for name in FILES[1:]} == {404}

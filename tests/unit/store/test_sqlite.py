@@ -55,6 +55,45 @@ def test_what_a_killed_writer_left_is_synced_before_anybody_can_sign_it(
         assert [found.index for found in reader.rows()] == [0, 1]
 
 
+ENDLESS = """CREATE VIEW entry(leaf_index, agent, counter, kind, body, leaf) AS
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n)
+SELECT i, zeroblob(32), i, 'intent', zeroblob(10), zeroblob(32) FROM n"""
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        ENDLESS,
+        "CREATE VIRTUAL TABLE entry USING fts5(leaf_index, agent, counter, kind, body, leaf)",
+        "CREATE TABLE other (a)",
+    ],
+)
+def test_file_whose_entries_are_made_up_as_they_are_read_is_no_log(
+    path: Path, store: Store, shell: sqlite3.Connection, instead: str
+) -> None:
+    """A few bytes that would keep an auditor reading for ever."""
+    shell.execute("DROP TABLE entry")
+    shell.execute(instead)
+    with pytest.raises(GuardError) as refused:
+        SqliteReader(path)
+    assert refused.value.code == "AG518"
+
+
+def test_value_that_would_fill_the_memory_is_refused_unread(
+    path: Path, store: Store, shell: sqlite3.Connection, row: MakeRow
+) -> None:
+    store.append([row(0)])
+    shell.execute("DROP TRIGGER content_update")
+    shell.execute("DROP TABLE content")
+    shell.execute(
+        "CREATE TABLE content (leaf_index INTEGER PRIMARY KEY, salt BLOB, body BLOB AS (zeroblob(900000000)))"
+    )
+    shell.execute("INSERT INTO content VALUES (0, zeroblob(32))")
+    with SqliteReader(path) as reader, pytest.raises(GuardError) as refused:
+        list(reader.rows())
+    assert refused.value.code == "AG515"
+
+
 def test_empty_log_has_no_rows_counters_or_checkpoints_but_an_owner(
     store: Store, identity: LogIdentity
 ) -> None:
