@@ -6,6 +6,8 @@ erasure; that it is still there, although its erasure is on record, is said, and
 two. An erasure counts wherever it stands, proven by a root or in the tail. Memory: three bits per entry at the most.
 """
 
+from collections.abc import Collection
+
 from agent_guard.audit.result import Aspect, Check, Fault, Result
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
@@ -46,8 +48,7 @@ class Openness:
         """As `see` for each of its entries, of which none is an erasure and all have their contents."""
         self._entries += len(stretch.own)
         if not self._broken:
-            for index in stretch.own:
-                self._own.add(index)
+            self._own.add_all(stretch.own)
 
     def doubt(self, index: int) -> None:
         """An entry that can't be read stands here: it may have been this agent's."""
@@ -123,6 +124,17 @@ class _Bits:
             self._bytes[place >> 3] |= 1 << (place & 7)
         except IndexError:
             self._bytes.extend(bytes((place >> 3) + 1024 - len(self._bytes)))
+            self.add(place)
+
+    def add_all(self, places: Collection[int]) -> None:
+        """Adds places; of those that follow each other, as a range, eight at a time."""
+        if isinstance(places, range) and places:
+            first, last = -(-places.start // 8), places.stop // 8
+            if first < last:
+                self.add(places.stop - 1)  # there is room for all of them
+                self._bytes[first:last] = b"\xff" * (last - first)
+                places = (*range(places.start, first * 8), *range(last * 8, places.stop))
+        for place in places:
             self.add(place)
 
     def remove(self, place: int) -> None:

@@ -47,7 +47,8 @@ def _erase_here(settings: Settings, path: Path, identity: LogIdentity, wanted: O
         recorder = Recorder(store, block=lambda: None)
         try:
             eraser = Eraser(store, recorder)
-            eraser.finish()
-            return eraser.erase(wanted.agent, wanted.index, wanted.reason)
+            erased = eraser.erase(wanted.agent, wanted.index, wanted.reason)
+            eraser.finish()  # what was recorded and not done before
+            return erased
         finally:
             recorder.close()

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_guard.audit import AuditLimits, AuditResult, Log, Result, audit
-from agent_guard.audit.openness import Openness
+from agent_guard.audit.openness import Openness, _Bits
 from agent_guard.entry import Entry, Kind
 from agent_guard.log.erasure import Eraser
 from agent_guard.log.reading import rows_until_damage
@@ -170,6 +172,16 @@ def test_ten_thousand_erasures_are_carried_out_and_each_is_matched(world: Any) -
     world.anchor()
     found = world.audit()
     assert (found.openness.result, found.erased, found.entries) == (V, count, 2 * count)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 300)), max_size=6))
+def test_places_added_as_ranges_are_those_added_one_by_one(stretches: list[tuple[int, int]]) -> None:
+    places, expected = _Bits(), set()
+    for start, count in stretches:
+        places.add_all(range(start, start + count))
+        expected |= set(range(start, start + count))
+    assert [at for at in range(5_400) if at in places] == sorted(expected)
+    assert places.first() == min(expected, default=None)
 
 
 def test_memory_is_a_few_bits_for_each_entry_and_not_what_an_index_says() -> None:

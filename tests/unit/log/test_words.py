@@ -45,6 +45,7 @@ def entry(kind: Kind, **details: Any) -> Entry:
         ("thaw", {}, "goes on after a freeze"),
         ("halt", {"reason": "halted by the council"}, "killed because halted by the council"),
         ("resume", {}, "may run again, on the council's word"),
+        ("erasure", {"reason": "her right"}, "erased the content of entry 7 because her right"),
         ("exit", {"exit_code": 0}, "ended by itself, exit code 0"),
         (
             "exit",
@@ -131,3 +132,17 @@ def test_no_shape_of_content_breaks_a_sentence(kind: Kind, content: Any) -> None
     said = in_words(entry(kind), content)
     assert said == text.clean(said)
     assert 0 < len(said) <= LIMIT
+
+
+def test_erased_entry_says_where_that_is_on_record_and_why_in_one_harmless_line() -> None:
+    asked = entry(Kind.INTENT)
+    assert in_words(asked, None, erased=True, record=(12, {"reason": "her right"})) == (
+        "asked to act (erased, on record in entry 12: her right)"
+    )
+    for said in (None, {}, [], "reason", {"reason": None}):
+        assert in_words(asked, None, erased=True, record=(12, said)) == (
+            "asked to act (erased, on record in entry 12)"
+        )
+    hostile = in_words(asked, None, erased=True, record=(12, {"reason": "\x1b[2J\n\u202e" + "x" * 9_999}))
+    assert len(hostile) <= LIMIT
+    assert hostile == text.clean(hostile)

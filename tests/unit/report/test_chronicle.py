@@ -76,6 +76,20 @@ def test_erased_content_is_said_to_be_absent_and_a_death_still_tells_its_time(ha
     assert words["death"] == "dead 23 ms after the halt's block"
 
 
+def test_content_erased_on_record_is_said_to_be_and_anothers_record_excuses_nothing(scene: Any) -> None:
+    started = scene.record("start", {"command": ["walk"]})
+    frozen = scene.record("freeze", {"reason": "a vote"})
+    record = scene.record("erasure", {"reason": "her right"}, refers_to=started)
+    scene.record("erasure", {"reason": "spite"}, None, refers_to=frozen)
+    for index in (started, frozen):
+        scene.store.erase(index)
+    scene.anchor()
+    words = {line.kind: line.words for line in scene.report().entries.notable if not line.of_guard}
+    assert words["start"] == f"started (erased, on record in entry {record})"
+    assert words["freeze"] == "frozen (its content is not there)"
+    assert words["erasure"] == f"erased the content of entry {started} because her right"
+
+
 def test_halt_and_death_are_told_when_they_happened_not_when_they_were_written(halted: Any) -> None:
     lines = {line.kind: line for line in halted.report().entries.notable}
     assert lines["death"].happened - lines["halt"].happened == 16
