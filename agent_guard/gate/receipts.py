@@ -37,6 +37,8 @@ class Receipts:
     Args:
         identity: whose log it is.
         sign: the operator's EIP-712 signature of a head, given as size and root.
+        acknowledged: entries that the recorder knows to be on disk. A reader may see more: rows whose COMMIT came back
+            with a doubt, which a fail-over of the database could still take away.
         interval: least seconds between two signatures.
         clock: monotonic seconds.
     """
@@ -45,10 +47,12 @@ class Receipts:
         self,
         identity: LogIdentity,
         sign: Callable[[int, bytes], bytes],
+        acknowledged: Callable[[], int],
         interval: float = SIGN_EVERY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._identity, self._sign, self._interval, self._clock = identity, sign, interval, clock
+        self._identity, self._sign, self._acknowledged = identity, sign, acknowledged
+        self._interval, self._clock = interval, clock
         self._lock = threading.Lock()  # over what follows
         self._tree: Frontier | None = None
         self._last: SignedHead | None = None
@@ -80,14 +84,14 @@ class Receipts:
                 return self._last if self._covers(index) else None
             self._last = self._signed(reader)
             self._next = self._clock() + self._interval
-            return self._last
+            return self._last if self._covers(index) else None
 
     def _covers(self, index: int) -> bool:
         return self._last is not None and index < self._last.size
 
     def _signed(self, reader: Reader) -> SignedHead:
         """The newest head, signed. Only the leaves since the last one are read."""
-        size = reader.size()
+        size = min(reader.size(), self._acknowledged())
         if self._tree is None:
             tree = frontier_at(reader, size)
         else:

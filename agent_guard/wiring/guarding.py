@@ -138,7 +138,11 @@ def guarded(
         server.start()
         app = create_app()
         reader = stack.enter_context(store.reader())
-        receipts = Receipts(log_identity(connection, operator.address), sign_heads(connection, operator))
+        receipts = Receipts(
+            log_identity(connection, operator.address),
+            sign_heads(connection, operator),
+            lambda: recorder.head().size,
+        )
         guard = _Guard(
             connection=connection,
             operator=operator,

@@ -98,7 +98,13 @@ def test_an_outcome_is_recorded_and_the_action_then_shows_what_closed_it(client,
 
 def test_an_action_is_shown_with_the_operators_signed_head_over_it(make_gate, log):
     identity = LogIdentity(31337, OPERATOR, OPERATOR)
-    client = Client(make_gate(receipts=Receipts(identity, lambda size, root: bytes([size]) * 65)))
+    client = Client(
+        make_gate(
+            receipts=Receipts(
+                identity, lambda size, root: bytes([size]) * 65, lambda: log.recorder.head().size
+            )
+        )
+    )
     for _ in range(5):
         client.post("/v1/actions", ACTION)
 

@@ -21,7 +21,7 @@ def main() -> None:
     store = SqliteStore(Path(sys.argv[1]), IDENTITY)
     block = Block(7, bytes(32), 1_700_000_000)
     recorder = Recorder(store, lambda: block)
-    receipts = Receipts(IDENTITY, lambda size, root: bytes(65), interval=0.0)
+    receipts = Receipts(IDENTITY, lambda size, root: bytes(65), lambda: recorder.head().size, interval=0.0)
 
     def write() -> None:
         while True:

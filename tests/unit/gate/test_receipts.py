@@ -27,6 +27,7 @@ class Signer:
     def __init__(self) -> None:
         self.signed: list[tuple[int, bytes]] = []
         self.now = 100.0
+        self.acknowledged = 1 << 60
 
     def __call__(self, size: int, root: bytes) -> bytes:
         self.signed.append((size, root))
@@ -41,7 +42,7 @@ def signer() -> Signer:
 
 @pytest.fixture
 def gate(log: Any, situation: Any, signer: Signer) -> Gate:
-    receipts = Receipts(WHO, signer, 1.0, lambda: signer.now)
+    receipts = Receipts(WHO, signer, lambda: signer.acknowledged, 1.0, lambda: signer.now)
     return _gate("alice", log, situation, receipts)
 
 
@@ -91,10 +92,24 @@ def test_busy_log_makes_it_sign_once_in_each_interval(gate: Gate, signer: Signer
     assert get(gate, seq).receipt is not None
 
 
+def test_nothing_is_signed_that_the_recorder_did_not_acknowledge(gate: Gate, signer: Signer) -> None:
+    """A reader sees more where a COMMIT came back with a doubt: what a fail-over may take away is vouched for by none."""
+    seqs = [ask(gate) for n in range(3)]
+    signer.acknowledged = 2
+    assert get(gate, seqs[2]).receipt is None
+    found = get(gate, seqs[1]).receipt
+    assert found is not None
+    assert found.head.size == 2
+    signer.acknowledged = 3
+    signer.now += 1.0
+    assert get(gate, seqs[2]).receipt is not None
+    assert [size for size, _ in signer.signed] == [2, 3]
+
+
 def test_agents_of_one_guard_share_one_head_and_its_interval(
     log: Any, situation: Any, signer: Signer
 ) -> None:
-    receipts = Receipts(WHO, signer, 1.0, lambda: signer.now)
+    receipts = Receipts(WHO, signer, lambda: signer.acknowledged, 1.0, lambda: signer.now)
     alice, bob = (_gate(name, log, situation, receipts) for name in ("alice", "bob"))
     first = ask(alice)
     second = ask(bob)
