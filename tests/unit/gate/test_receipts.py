@@ -93,7 +93,7 @@ def test_busy_log_makes_it_sign_once_in_each_interval(gate: Gate, signer: Signer
 
 
 def test_nothing_is_signed_that_the_recorder_did_not_acknowledge(gate: Gate, signer: Signer) -> None:
-    """A reader sees more where a COMMIT came back with a doubt: a fail-over may take that away, so nobody vouches for it."""
+    """A reader sees more where a COMMIT came back with a doubt: for what a fail-over may take away nobody vouches."""
     seqs = [ask(gate) for n in range(3)]
     signer.acknowledged = 2
     assert get(gate, seqs[2]).receipt is None
