@@ -1,6 +1,6 @@
 """The audit of one agent: its guard's whole log against the chain, trusting neither the guard nor its operator.
 
-The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 9 in obedience.py):
+The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 8 in ending.py, 9 in obedience.py):
 
   1. Owner: the log's identity is the chain, council and operator that were asked; other operators held the agent too?
   2. Place: indices run from 0 without a gap.
@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from agent_guard.audit.answers import Answers
-from agent_guard.audit.facts import ChainFacts, Event, Unreachable
+from agent_guard.audit.ending import Ending
+from agent_guard.audit.facts import ChainFacts, Unreachable
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.obedience import Obedience
 from agent_guard.audit.openness import Openness
@@ -119,19 +120,18 @@ class _Examination:
     def __init__(
         self, agent: bytes, chain: ChainFacts | None, unknown: str | None, limits: AuditLimits, is_copy: bool
     ) -> None:
-        self._agent, self._chain, self._unknown, self._limits = agent, chain, unknown, limits
-        self._is_copy = is_copy
+        self._agent, self._chain, self._unknown = agent, chain, unknown
         self._checks = RowChecks()
         self._tree = AnchoredTree(chain)
         self._obedience = Obedience(chain, limits) if chain else None
         self._silence = Silence(chain, limits) if chain else None
+        self._ending = Ending(agent, chain, limits, is_copy)
         self._answers = Answers()
         self._open = Openness(is_copy)
         self._faults: dict[Aspect, Fault] = {}
         self._listed: list[Fault] = []
         self._fault_count = 0
         self._broken_at: int | None = None
-        self._oldest_unanchored: Entry | None = None
         self._own = 0
         self.entries = 0
         self.unreadable: GuardError | None = None
@@ -155,11 +155,7 @@ class _Examination:
         silence, obedience = self._silence, self._obedience
         after = silence.anchored_after if silence else 0
         return (
-            (
-                self._chain is None
-                or stretch.end <= self._chain.head.size
-                or self._oldest_unanchored is not None
-            )
+            self._ending.fits(stretch)
             and (silence is None or silence.fits(stretch))
             and self._answers.fits(stretch)
             and (obedience is None or obedience.fits(stretch, after))
@@ -223,8 +219,7 @@ class _Examination:
         )
 
     def _take_entry(self, entry: Entry, row: Row) -> None:
-        if self._oldest_unanchored is None and self._chain and entry.index >= self._chain.head.size:
-            self._oldest_unanchored = entry
+        self._ending.see(entry)
         if self._silence is not None:
             self._silence.see(entry, entry.agent == self._agent)
         if entry.agent != self._agent:
@@ -267,87 +262,25 @@ class _Examination:
 
     def _completeness(self) -> Check:
         """8. End."""
-        self._note_end()
+        end = self._checks.expected
+        if fault := self._ending.fault(end, self._tree.proven, self.unreadable):
+            self._note(fault)
         if fault := self._faults.get(Aspect.COMPLETENESS):
             return _tampered(fault)
-        doubts = (self._unread, self._behind, self._elsewhere, self._tail, self._silent)
-        doubt = self._unknown or next(filter(None, (find() for find in doubts)), None)
+        silent = self._silence.doubt() if self._silence else None
+        doubt = self._unknown or self._ending.doubt(end, self.unreadable) or silent
         if doubt:
             return Check(Result.INDETERMINATE, doubt)
-        tail = self._unanchored()
+        tail = self._ending.tail(end)
         said = [f"{self.entries} entries without a gap, {self._own} of this agent"]
         said += [f"the newest {tail} are not anchored yet"] if tail else []
         return Check(Result.VERIFIED, "; ".join([*said, *self._remarks()]))
-
-    def _silent(self) -> str | None:
-        return self._silence.doubt() if self._silence else None
 
     def _remarks(self) -> list[str]:
         """What is no fault, and is said."""
         unanswered = self._answers.unanswered
         said = [f"{unanswered} of its requests have no outcome on record"] if unanswered else []
         return [*said, *self._silence.remarks()] if self._silence else said
-
-    def _note_end(self) -> None:
-        head, end = self._chain.head.size if self._chain else 0, self._checks.expected
-        if end >= head or (self._is_copy and self.unreadable is None):
-            return
-        if self.unreadable is None:
-            why = f"the chain's head has {head} entries, the log ends after {end}: its tail was cut off"
-            why += self._hanging(end)
-        elif self.unreadable.code == "AG515":
-            why = f"anchored entries from here on can't be read: {self.unreadable.message}"
-        else:
-            return
-        self._note(Fault(Aspect.COMPLETENESS, end, f"entries [{end}, {head})", why))
-
-    def _hanging(self, end: int) -> str:
-        proven = self._tree.proven
-        return f" (without it, entries [{proven}, {end}) can't be proven either)" if proven < end else ""
-
-    def _behind(self) -> str | None:
-        """Why a copy does not tell all that is anchored; None if it does."""
-        head, end = self._chain.head.size if self._chain else 0, self._checks.expected
-        if not self._is_copy or end >= head:
-            return None
-        return f"this copy ends after {end} entries, and {head} are anchored: get a newer one"
-
-    def _unread(self) -> str | None:
-        if self.unreadable is None:
-            return None
-        return f"the log could not be read from entry {self._checks.expected} on: {self.unreadable.message}"
-
-    def _elsewhere(self) -> str | None:
-        """Other operators that held the agent: their logs hold the rest of its history."""
-        chain = self._chain
-        if chain is None:
-            return None
-        held = {
-            happening.operator: None
-            for happening in chain.history
-            if happening.agent == self._agent
-            and happening.event in (Event.REGISTERED, Event.OPERATOR_CHANGED)
-        }
-        others = [operator for operator in held if operator != chain.identity.operator]
-        if not others:
-            return None
-        return f"other operators held this agent, and their logs were not audited here: {', '.join(others)}"
-
-    def _unanchored(self) -> int:
-        return max(0, self._checks.expected - self._chain.head.size) if self._chain else 0
-
-    def _tail(self) -> str | None:
-        """Why the unanchored tail is too long; None if it is within the limits."""
-        oldest, tail, limits = self._oldest_unanchored, self._unanchored(), self._limits
-        if self._chain is None or oldest is None:
-            return None
-        age = self._chain.as_of.timestamp - oldest.time / 1000
-        if tail <= limits.tail_entries and age <= limits.tail_seconds:
-            return None
-        return (
-            f"the newest {tail} entries, from {oldest.index} on, are not anchored, the oldest {max(age, 0):.0f} s old"
-            f" (limits: {limits.tail_entries} entries, {limits.tail_seconds:.0f} s): they are the guard's word alone"
-        )
 
     def _obey(self) -> Check:
         """9. Obedience."""

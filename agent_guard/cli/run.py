@@ -73,7 +73,8 @@ def run(
     """
     from agent_guard import wiring
     from agent_guard.wiring import fleet
-    from agent_guard.wiring.guarding import Command, guarded
+    from agent_guard.wiring.containing import Command
+    from agent_guard.wiring.guarding import guarded
 
     out = Output(as_json)
     _check(

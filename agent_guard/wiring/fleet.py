@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent_guard import typed_data
 from agent_guard.errors import GuardError
-from agent_guard.wiring.guarding import Command
+from agent_guard.wiring.containing import Command
 
 MOST_AGENTS = 1_000
 """In one guard: what one `eth_call` of a node with ordinary limits can read."""

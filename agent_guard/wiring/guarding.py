@@ -2,12 +2,10 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
 from eth_account.signers.local import LocalAccount
 from fastapi import FastAPI
@@ -36,8 +34,7 @@ from agent_guard.sandbox.deadman import Deadman
 from agent_guard.sandbox.launch import launch
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
-from agent_guard.sandbox.view import ContainerSpec, agent_uid
-from agent_guard.sandbox.view import Limits as ContainerLimits
+from agent_guard.sandbox.view import agent_uid
 from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
 from agent_guard.session.finding import HaltFinder
@@ -51,8 +48,9 @@ from agent_guard.telemetry import summary
 from agent_guard.types import Decision, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
+from agent_guard.wiring.containing import Command, container_spec, described
 from agent_guard.wiring.recording import anchoring, log_identity, sign_death, sign_heads
-from agent_guard.wiring.storing import open_store, store_secrets
+from agent_guard.wiring.storing import open_store
 from agent_guard.wiring.watching import council_name, watching
 
 logger = logging.getLogger(__name__)
@@ -64,24 +62,6 @@ SWITCH_SECONDS = 0.0005
 """The agent's API shares the interpreter with the kill path. While a hostile agent floods it, each step of a kill waits
 for the interpreter; at Python's default of 5 ms a flood of 1 MiB bodies stretched a kill from 3 to 550 ms, at this to
 40 ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What to run, and what it may see beyond its own folders.
-
-    `net` None is what the settings say. `secrets`: files it must never see, such as the operator's key;
-    `settings_files`: those it must never change.
-    """
-
-    agent: str
-    argv: tuple[str, ...]
-    rw: tuple[Path, ...] = ()
-    ro: tuple[Path, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    net: Literal["none", "host"] | None = None
-    secrets: tuple[Path, ...] = ()
-    settings_files: tuple[Path, ...] = ()
 
 
 @contextmanager
@@ -211,7 +191,7 @@ def _ward(guard: _Guard, app: FastAPI, command: Command, places: Places) -> Ward
     history = History(name, guard.reader, guard.receipts)
     gate = Gate(name, standing, guard.recorder, guard.anchor.lag, history, limits)
     guard.server.open(door(app, gate), bind_socket(places.socket), gate.note_refusal)
-    spec = _spec(settings, command, identity, places, guard.operator.address)
+    spec = container_spec(settings, command, identity, places, guard.operator.address)
     return WardParts(
         agent=name,
         agent_id=identity,
@@ -219,7 +199,7 @@ def _ward(guard: _Guard, app: FastAPI, command: Command, places: Places) -> Ward
         start_container=lambda out, err: launch(spec, guard.choice, out, err, guard.deadman),
         sign_death=partial(sign_death, guard.connection, guard.operator),
         keep_death=partial(keep_death, places.death),
-        describe=_describe(settings, command, guard.choice, guard.vkey),
+        describe=described(settings, command, guard.choice, guard.vkey),
         mode=guard.choice.mode.value,
         was_struck=guard.deadman.has_struck_since,
     )
@@ -296,47 +276,3 @@ def _standing(watcher: Watcher, agent: str, recorder: Recorder, anchor: Anchor) 
         return Standing(agent, Verdict(Decision.FREEZE, failure.message), said.block, said.state)
 
     return standing
-
-
-def _spec(
-    settings: Settings, command: Command, identity: bytes, places: Places, operator: str
-) -> ContainerSpec:
-    named = (settings.operator_keystore, settings.operator_password_file)
-    private = [settings.home, settings.keystores, *command.secrets, *store_secrets(settings), *named]
-    # Whoever writes these decides which council the next guard listens to, and whether it contains.
-    fixed = [settings.deployments, *command.settings_files]
-    return ContainerSpec(
-        argv=command.argv,
-        work_dir=places.work.resolve(),
-        socket_dir=places.socket.parent.resolve(),
-        env={**command.env, "AGENT_GUARD_OPERATOR": operator},
-        net=command.net or settings.net,
-        rw=tuple(path.resolve() for path in command.rw),
-        ro=tuple(path.resolve() for path in command.ro),
-        private=tuple(path.resolve() for path in private if path is not None),
-        fixed=tuple(path.resolve() for path in fixed),
-        uid=agent_uid(int.from_bytes(identity, "big")),
-        limits=ContainerLimits(settings.pids_max, settings.memory_max << 20),
-        name=command.agent,
-    )
-
-
-def _describe(settings: Settings, command: Command, choice: Choice, vkey: str) -> dict[str, object]:
-    """The content of the config entry: what an auditor may want to know of how the agent was guarded."""
-    return {
-        "command": list(command.argv),
-        "sandbox": choice.mode.value,
-        "net": command.net or settings.net,
-        "rw": [str(path) for path in command.rw],
-        "ro": [str(path) for path in command.ro],
-        "env": sorted(command.env),
-        "checkpoint_vkey": vkey,
-        "limits": {
-            "poll": str(settings.poll),
-            "max_block_age": str(settings.max_block_age),
-            "unknown_grace": str(settings.unknown_grace),
-            "freeze_on_vote": settings.freeze_on_vote,
-            "anchor_entries": settings.anchor_entries,
-            "anchor_age": str(settings.anchor_age),
-        },
-    }

@@ -1,0 +1,89 @@
+"""Does the log reach the chain's head, and is what lies beyond it within the limits? Step 8 of an examination.
+
+The guard's own log that ends before the head was cut off; a copy that does is old. What lies beyond the head rests on
+the guard's word alone, and so must be short and young.
+"""
+
+from agent_guard.audit.facts import ChainFacts, Event
+from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.result import Aspect, Fault
+from agent_guard.audit.stretch import Stretch
+from agent_guard.entry import Entry
+from agent_guard.errors import GuardError
+
+
+class Ending:
+    """Sees the log's entries in order. `chain` is None where there is none to hold it against."""
+
+    def __init__(self, agent: bytes, chain: ChainFacts | None, limits: AuditLimits, is_copy: bool) -> None:
+        self._agent, self._chain, self._limits, self._is_copy = agent, chain, limits, is_copy
+        self._head = chain.head.size if chain else 0
+        self._oldest: Entry | None = None
+
+    def see(self, entry: Entry) -> None:
+        """Remembers the first entry that is not anchored."""
+        if self._oldest is None and self._chain and entry.index >= self._head:
+            self._oldest = entry
+
+    def fits(self, stretch: Stretch) -> bool:
+        """Whether `see` would remember none of its entries."""
+        return self._chain is None or stretch.end <= self._head or self._oldest is not None
+
+    def tail(self, end: int) -> int:
+        """Entries that are not anchored, of a log that ends before index `end`."""
+        return max(0, end - self._head) if self._chain else 0
+
+    def fault(self, end: int, proven: int, unreadable: GuardError | None) -> Fault | None:
+        """What is missing for certain of the anchored entries.
+
+        Args:
+            end: the index after the last entry.
+            proven: entries under a root that agreed.
+            unreadable: what kept the rest from being read.
+        """
+        if end >= self._head or (self._is_copy and unreadable is None):
+            return None
+        if unreadable is None:
+            why = f"the chain's head has {self._head} entries, the log ends after {end}: its tail was cut off"
+            why += f" (without it, entries [{proven}, {end}) can't be proven either)" if proven < end else ""
+        elif unreadable.code == "AG515":
+            why = f"anchored entries from here on can't be read: {unreadable.message}"
+        else:
+            return None
+        return Fault(Aspect.COMPLETENESS, end, f"entries [{end}, {self._head})", why)
+
+    def doubt(self, end: int, unreadable: GuardError | None) -> str | None:
+        """Why this may not be all there is; None if it is."""
+        if unreadable is not None:
+            return f"the log could not be read from entry {end} on: {unreadable.message}"
+        if self._is_copy and end < self._head:
+            return f"this copy ends after {end} entries, and {self._head} are anchored: get a newer one"
+        return self._elsewhere() or self._long(end)
+
+    def _elsewhere(self) -> str | None:
+        """Other operators that held the agent: their logs hold the rest of its history."""
+        if self._chain is None:
+            return None
+        held = {
+            happening.operator: None
+            for happening in self._chain.history
+            if happening.agent == self._agent
+            and happening.event in (Event.REGISTERED, Event.OPERATOR_CHANGED)
+        }
+        others = [operator for operator in held if operator != self._chain.identity.operator]
+        if not others:
+            return None
+        return f"other operators held this agent, and their logs were not audited here: {', '.join(others)}"
+
+    def _long(self, end: int) -> str | None:
+        """Why the unanchored tail is too long; None if it is within the limits."""
+        oldest, tail, limits = self._oldest, self.tail(end), self._limits
+        if self._chain is None or oldest is None:
+            return None
+        age = self._chain.as_of.timestamp - oldest.time / 1000
+        if tail <= limits.tail_entries and age <= limits.tail_seconds:
+            return None
+        return (
+            f"the newest {tail} entries, from {oldest.index} on, are not anchored, the oldest {max(age, 0):.0f} s old"
+            f" (limits: {limits.tail_entries} entries, {limits.tail_seconds:.0f} s): they are the guard's word alone"
+        )
