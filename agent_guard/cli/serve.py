@@ -75,8 +75,10 @@ def _updating(
     from agent_guard.log.publish import publish
     from agent_guard.typed_data import agent_id
     from agent_guard.types import FLEET
+    from agent_guard.wiring.publishing import check_published
 
     if agent is None:
+        check_published(tiles)
         return lambda: None
     opened = {agent_id(agent), FLEET} if content else set()
     reader = reader_of(agent, log, network, rpc_url)

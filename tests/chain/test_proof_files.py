@@ -357,6 +357,11 @@ def test_log_that_turned_on_its_published_past_is_told_and_not_published(guard, 
     assert (folder / "checkpoint").read_text() == note
 
 
+def test_folder_in_which_no_log_lies_is_not_served(guard, tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        assert "AG510" in guard.town.cli("serve", "--tiles", folder, expect=1).stderr
+
+
 def test_port_in_use_and_an_address_that_is_none_are_said(guard, serving, tmp_path):
     folder = published(guard)
     process, url = serving("--tiles", folder)
