@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent_guard.cli.asking import asked_on_chain
+from agent_guard.cli.cosigned import Witnesses, cosigned, in_cells, witnesses_of
 from agent_guard.cli.files import new_file
 from agent_guard.cli.log import Seq, reader_of
 from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
@@ -88,6 +89,7 @@ def verify(
             help="Of the block that the proof names, from whom you trust: no node is asked then.",
         ),
     ] = None,
+    witness: Witnesses = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
     as_json: Json = False,
@@ -102,10 +104,12 @@ def verify(
     from agent_guard.typed_data import agent_id
 
     out, identity = Output(as_json), agent_id(agent)
+    witnesses = witnesses_of(witness)
     bundle = open_bundle(_read(file))
+    times = cosigned(bundle.proof.note, witnesses)
     root = root_on_chain(bundle, identity, block_hash, network, rpc_url)
     shown = check(bundle, identity, root)
-    _tell(out, agent, bundle, shown)
+    _tell(out, agent, bundle, shown, times)
     raise typer.Exit(EXIT_CODES[shown.check.result.value])
 
 
@@ -208,7 +212,7 @@ def _show(
     )
 
 
-def _tell(out: Output, agent: str, bundle: "Bundle", shown: "Shown") -> None:
+def _tell(out: Output, agent: str, bundle: "Bundle", shown: "Shown", times: dict[str, int | None]) -> None:
     import json
 
     verdict, entry, held = shown.check.result.value, shown.entry, bundle.checkpoint
@@ -224,6 +228,7 @@ def _tell(out: Output, agent: str, bundle: "Bundle", shown: "Shown") -> None:
         "operator": bundle.identity.operator,
         "council": bundle.identity.council,
         "chain_id": bundle.identity.chain_id,
+        "witnesses": [{"name": name, "cosigned_at": time} for name, time in times.items()],
     }
     facts: list[tuple[str, Cell]] = [("found", shown.check.detail)]
     if entry is not None:
@@ -231,7 +236,7 @@ def _tell(out: Output, agent: str, bundle: "Bundle", shown: "Shown") -> None:
             "not in the file" if shown.content is None else json.dumps(shown.content, ensure_ascii=False)
         )
         facts += [("kind", entry.kind.value), ("when", Time(entry.time / 1000)), ("content", content)]
-    facts += [("operator", Hash(bundle.identity.operator)), ("root", Hash(held.root))]
+    facts += [("operator", Hash(bundle.identity.operator)), ("root", Hash(held.root)), *in_cells(times)]
     out.result(
         payload,
         Line(Word(f"{verdict}: entry {bundle.proof.index} of {agent}", STYLES[verdict])),

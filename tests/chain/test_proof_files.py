@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent_guard import canonical
-from agent_guard.checkpoint import Verifier, open_checkpoint
+from agent_guard.checkpoint import Cosigner, Verifier, open_checkpoint, parse_note
 from agent_guard.entry import Entry
 from agent_guard.log.bundle import to_bundle
 from agent_guard.log.reading import prove as make_proof
@@ -179,6 +180,29 @@ def test_entry_that_a_former_operator_wrote_after_he_was_replaced_is_not_vouched
     assert verify(guard, before, "VERIFIED")["seq"] == 19
     found = verify(guard, prove(guard, 20), "INDETERMINATE")
     assert "was replaced as this agent's guard when 20 entries" in found["detail"]
+
+
+def test_witnesses_that_are_named_are_told_whether_they_cosigned(guard, tmp_path):
+    cosigner = Cosigner("witness.example/w1", Ed25519PrivateKey.from_private_bytes(bytes([7] * 32)))
+    other = Cosigner("witness.example/w2", Ed25519PrivateKey.from_private_bytes(bytes([8] * 32)))
+    keys = ("--witness", str(cosigner.verifier), "--witness", str(other.verifier))
+    path = prove(guard, 7)
+    proof = parse_proof(path.read_text())
+    line = cosigner.sign(parse_note(proof.note).text, 1_800_000_000)
+    signed = rewritten(path, lambda proof: TlogProof(7, proof.hashes, f"{proof.note}{line}\n", proof.extra))
+    assert verify(guard, path, "VERIFIED", *keys)["witnesses"] == [
+        {"name": "witness.example/w1", "cosigned_at": None},
+        {"name": "witness.example/w2", "cosigned_at": None},
+    ]
+    assert verify(guard, signed, "VERIFIED", *keys)["witnesses"][0]["cosigned_at"] == 1_800_000_000
+    forged = tmp_path / "forged"
+    wrong = cosigner.sign(parse_note(proof.note).text.replace("\n20\n", "\n21\n"), 1_800_000_000)
+    forged.write_text(str(TlogProof(7, proof.hashes, f"{proof.note}{wrong}\n", proof.extra)))
+    assert "AG544" in guard.town.cli("log", "verify", AGENT, forged, *keys, expect=1).stderr
+    assert verify(guard, forged, "VERIFIED")["witnesses"] == []  # whom nobody named nobody asks
+    assert (
+        "no witness's key" in guard.town.cli("log", "verify", AGENT, path, "--witness", "x", expect=2).stderr
+    )
 
 
 def test_erased_content_leaves_the_proof_standing(guard):
