@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import multiprocessing
 import os
-import resource
 import sqlite3
 import statistics
 import time
@@ -369,7 +368,15 @@ def _memory(folder: Path, entries: int) -> float:
 def _audit_alone(path: Path, entries: int, queue: Any) -> None:
     with SqliteReader(path) as reader:
         audit(ID, Log(reader.identity(), rows_until_damage(reader)), facts_of(reader, entries), AuditLimits())
-    queue.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    queue.put(_peak())
+
+
+def _peak() -> float:
+    """MiB that this process ever held. Not `ru_maxrss`: that begins with what the parent held when it forked."""
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
+    )
+    return int(line.split()[1]) / 1024
 
 
 def proving(folder: Path, entries: int) -> Iterator[Ratio]:
