@@ -48,7 +48,7 @@ IDENTITY = LogIdentity(
 BLOCK = Block(12_345, bytes(range(32)), 1_700_000_000)
 BATCH = 256
 CLIENTS = 16
-ACTION = b'{"tool":"fs.write","arguments":{"path":"/work/report.md","bytes":1200}}'
+ACTION = b'{"tool":"fs.write","arguments":{"path":"report.md","bytes":1200}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def rows(start: int, count: int) -> list[Row]:
     """An agent's rows, as a recorder makes them: intents and outcomes by turns."""
     found, block = [], BlockRef(BLOCK.number, BLOCK.hash)
     for index in range(start, start + count):
-        content = b'{"arguments":{"bytes":%d,"path":"/work/report-%d.md"},"tool":"fs.write"}' % (index, index)
+        content = b'{"arguments":{"bytes":%d,"path":"report-%d.md"},"tool":"fs.write"}' % (index, index)
         salt = os.urandom(32)
         kind, refers_to = (Kind.INTENT, None) if index % 2 == 0 else (Kind.OUTCOME, index - 1)
         time_ms = (BLOCK.timestamp * 1000) + index
@@ -99,7 +99,7 @@ def rows(start: int, count: int) -> list[Row]:
 def appending(folder: Path, count: int, rounds: int) -> Iterator[Ratio]:
     """Durable appends in batches of 256, by the store and by the recorder, beside `executemany` of the same rows."""
     given = rows(0, count)
-    values = [{"n": index, "path": f"/work/report-{index}.md"} for index in range(count)]
+    values = [{"n": index, "path": f"report-{index}.md"} for index in range(count)]
     bare, stored, recorded = [], [], []
     for number in range(rounds):
         bare.append(_executemany(folder / f"bare-{number}.sqlite", given))
