@@ -23,19 +23,24 @@ class Answers:
     def __init__(self) -> None:
         self._recent: set[int] = set()
         self._older: dict[int, int] = {}
-        self._broken = False
-        self.unanswered = 0
+        self._broken = self._doubted = False
+        self._unanswered = 0
+
+    @property
+    def unanswered(self) -> int | None:
+        """Intents without an outcome; None where entries can't be read or are missing, so that nobody can tell."""
+        return None if self._broken or self._doubted else self._unanswered
 
     def see(self, entry: Entry) -> Fault | None:
         """Takes the agent's next entry; the fault, if it answers what was not open."""
         kind, asked = entry.kind, entry.refers_to
         if kind is _INTENT:
             self._open(entry.index)
-            self.unanswered += 1
+            self._unanswered += 1
         elif asked is not None and (kind is _OUTCOME or kind is _REFUSED):
             if not self._close(asked):
                 return self._fault(entry, asked)
-            self.unanswered -= 1
+            self._unanswered -= 1
         elif asked is not None and kind is _DECISION and not self._is_open(asked):
             return self._fault(entry, asked)
         return None
@@ -53,11 +58,12 @@ class Answers:
         """As `see` for each of its entries, which `fits` was asked about."""
         self._recent |= stretch.intents
         self._recent -= set(stretch.answered)
-        self.unanswered += len(stretch.intents) - len(stretch.answered)
+        self._unanswered += len(stretch.intents) - len(stretch.answered)
         self._spill()
 
     def doubt(self, index: int) -> None:
         """An entry that can't be read stands here: it may have been an intent."""
+        self._doubted = True
         self._open(index)
 
     def break_off(self) -> None:

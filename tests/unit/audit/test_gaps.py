@@ -370,3 +370,12 @@ def test_other_agents_may_act_while_this_ones_silence_is_judged(honest: Any) -> 
     honest.record("intent", {}, "other")
     honest.anchor()
     assert honest.audit().result is V
+
+
+def test_requests_without_an_outcome_are_not_counted_where_a_request_cannot_be_read(honest: Any) -> None:
+    """The outcome of the one that can't be read must not be taken for another's."""
+    assert "no outcome" not in honest.audit().completeness.detail
+    honest.forge("UPDATE entry SET body = CAST('{}' AS BLOB) WHERE kind = 'intent' AND leaf_index = 8")
+    found = honest.audit()
+    assert found.integrity.result is Result.TAMPERED
+    assert "no outcome" not in found.completeness.detail
