@@ -10,6 +10,8 @@ from agent_guard.merkle import MAX_SIZE
 from agent_guard.types import LogIdentity
 
 MAX_LINE = 1_024
+MAX_ORIGIN = 255
+"""UTF-8 bytes: what a cosignature of the recommended kind has room for (tlog-cosignature, `log_origin`)."""
 MAX_EXTENSIONS = 16
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -22,7 +24,7 @@ class Checkpoint:
     """A log's head under the log's name. Raises `NoteError` for values that no checkpoint can hold.
 
     Args:
-        origin: names the log; one line, not empty, at most `MAX_LINE` characters.
+        origin: names the log; one line, not empty, at most `MAX_ORIGIN` bytes.
         size: entries, below 2^63.
         root: RFC 6962 root over them, 32 bytes.
         extensions: opaque further lines, none empty. Ours have none: they can't be audited.
@@ -40,6 +42,8 @@ class Checkpoint:
             if not line or "\n" in line or len(line) > MAX_LINE:
                 raise NoteError(f"a checkpoint's lines have 1 to {MAX_LINE} characters")
             check_characters(line)
+        if len(self.origin.encode()) > MAX_ORIGIN:
+            raise NoteError(f"a checkpoint's origin has at most {MAX_ORIGIN} bytes")
         if type(self.size) is not int or not 0 <= self.size <= MAX_SIZE:
             raise NoteError("a checkpoint's size is an integer from 0 to 2^63 - 1")
         if not isinstance(self.root, bytes) or len(self.root) != 32:

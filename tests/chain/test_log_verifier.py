@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from web3.exceptions import ContractCustomError
 
 from agent_guard import wiring
 from agent_guard.chain import deployment as records
@@ -15,6 +16,7 @@ from agent_guard.chain.periphery import verifier_artifact
 from agent_guard.errors import GuardError
 from agent_guard.merkle import inclusion_proof, leaf_hash, subtree_of, tree_root
 from tests.chain.test_audit import AGENT, Guard
+from tests.vectors import probes
 
 pytestmark = pytest.mark.chain
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "rfc6962.json").read_text())
@@ -55,6 +57,22 @@ def test_certificate_transparency_tree_holds_on_chain(town: Any) -> None:
         index, size = case["index"], case["size"]
         found = ask(size, index, leaves[index], [bytes.fromhex(one) for one in case["proof"]]).call()
         assert found.hex() == VECTORS["roots"][size]
+
+
+def test_corruptions_of_certificate_transparencys_suite_do_not_hold_on_chain(town: Any) -> None:
+    """All but those that no call can carry: a hash of another length than 32 bytes."""
+    ask, carried = root_of(town), 0
+    for right in probes.inclusions():
+        for name, wrong in probes.wrong_inclusions(right):
+            if any(len(value) != 32 for value in (wrong.leaf, *wrong.proof)):
+                continue
+            carried += 1
+            try:
+                found = ask(wrong.size, wrong.index, wrong.leaf, wrong.proof).call()
+            except ContractCustomError:
+                continue
+            assert found != wrong.root, name
+    assert carried > 60
 
 
 def test_proofs_of_our_own_prover_hold_on_chain_in_trees_of_any_shape(town: Any) -> None:

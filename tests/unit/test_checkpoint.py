@@ -111,6 +111,11 @@ def test_extension_lines_are_kept():
     assert parse(TEXT + "more\nand more\n") == replace(CHECKPOINT, extensions=("more", "and more"))
 
 
+@pytest.mark.parametrize("origin", ["a", "a" * 255, "\u00e9" * 127 + "a", "example log+origin"])
+def test_origins_are_any_text_that_a_cosignature_has_room_for(origin):
+    assert parse(str(replace(CHECKPOINT, origin=origin))).origin == origin
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -123,6 +128,8 @@ def test_extension_lines_are_kept():
         TEXT.replace("\n", "\r\n"),
         TEXT.replace("example.com/log", ""),
         TEXT.replace("example.com/log", "a\tb"),
+        TEXT.replace("example.com/log", "x" * 256),
+        TEXT.replace("example.com/log", "\u00e9" * 128),
         TEXT.replace("example.com/log", "a\x00b"),
         TEXT.replace("1234", ""),
         TEXT.replace("1234", "01234"),
@@ -175,7 +182,8 @@ def test_the_loose_bits_case_above_is_the_same_root_for_a_lax_reader():
         {"origin": ""},
         {"origin": "two\nlines"},
         {"origin": "bell\x07"},
-        {"origin": "x" * 1025},
+        {"origin": "x" * 256},
+        {"origin": "\u00e9" * 128},
         {"size": -1},
         {"size": 2**63},
         {"size": True},
