@@ -8,7 +8,6 @@ future is not refused here: whoever cares compares it with his own clock.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -24,6 +23,7 @@ from agent_guard.checkpoint.note import (
     parse_note,
     parse_signatures,
 )
+from agent_guard.checkpoint.vkey import VerifierKey
 
 MAX_TIME = 2**63 - 1
 
@@ -31,27 +31,10 @@ _LENGTH = 8 + 64
 
 
 @dataclass(frozen=True, slots=True)
-class CosignatureVerifier:
-    """A witness's Ed25519 public key (32 bytes) under its name. `str` gives its vkey, `parse` reads one."""
+class CosignatureVerifier(VerifierKey):
+    """A witness's key. `str` gives its vkey, `parse` reads one."""
 
-    name: str
-    public_key: bytes
-
-    def __post_init__(self) -> None:
-        vkey.check_key(self.name, self.public_key)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The key of `name+hex(key id)+base64(0x04 || key)`; `NoteError` for other forms, types and false ids."""
-        return cls(*vkey.read(text, vkey.COSIGNATURE))
-
-    @property
-    def key_id(self) -> bytes:
-        """SHA-256(name || 0x0A || 0x04 || key), the first 4 bytes."""
-        return vkey.key_id(self.name, vkey.COSIGNATURE, self.public_key)
-
-    def __str__(self) -> str:
-        return vkey.write(self.name, vkey.COSIGNATURE, self.public_key)
+    KIND = vkey.COSIGNATURE
 
     def verify(self, text: str, signature: Signature) -> None:
         """Raises `NoteError` unless `signature` is this key's cosignature of the checkpoint `text`."""

@@ -9,7 +9,7 @@ Guarantees of `open_note`, in this order:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from agent_guard.checkpoint import vkey
 from agent_guard.checkpoint.body import Checkpoint, parse_body
 from agent_guard.checkpoint.form import NoteError, check_characters, check_name, from_base64, to_base64
+from agent_guard.checkpoint.vkey import VerifierKey
 
 MAX_NOTE = 1_000_000
 """Characters of a note: room for 100 post-quantum signatures."""
@@ -62,27 +63,10 @@ class NoteVerifier(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verifier:
-    """An Ed25519 public key (32 bytes) under a name. `str` gives its vkey, `parse` reads one."""
+class Verifier(VerifierKey):
+    """A key that signs notes. `str` gives its vkey, `parse` reads one."""
 
-    name: str
-    public_key: bytes
-
-    def __post_init__(self) -> None:
-        vkey.check_key(self.name, self.public_key)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The key of `name+hex(key id)+base64(0x01 || key)`; `NoteError` for other forms, types and false ids."""
-        return cls(*vkey.read(text, vkey.NOTE))
-
-    @property
-    def key_id(self) -> bytes:
-        """SHA-256(name || 0x0A || 0x01 || key), the first 4 bytes."""
-        return vkey.key_id(self.name, vkey.NOTE, self.public_key)
-
-    def __str__(self) -> str:
-        return vkey.write(self.name, vkey.NOTE, self.public_key)
+    KIND = vkey.NOTE
 
     def verify(self, text: str, signature: Signature) -> None:
         """Raises `NoteError` unless `signature` is this key's over `text`."""

@@ -4,7 +4,9 @@ The type is one byte that says what a signature of the key means; it is part of 
 types is two keys.
 """
 
+from dataclasses import dataclass
 from hashlib import sha256
+from typing import ClassVar, Self
 
 from agent_guard.checkpoint.form import NoteError, check_name, from_base64, to_base64
 
@@ -18,37 +20,44 @@ MAX_VKEY = 4_096
 KEY_LENGTH = 32
 
 
-def check_key(name: str, public_key: bytes) -> None:
-    """Refuses, with `NoteError`, what is no name or no Ed25519 public key."""
-    check_name(name)
-    if len(public_key) != KEY_LENGTH:
-        raise NoteError("an Ed25519 public key is 32 bytes")
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """An Ed25519 public key (32 bytes) under a name; the subclass sets the type. `NoteError` for other values."""
 
+    KIND: ClassVar[bytes]
 
-def key_id(name: str, kind: bytes, public_key: bytes) -> bytes:
-    """SHA-256(name || 0x0A || type || key), the first 4 bytes."""
-    return sha256(name.encode() + b"\n" + kind + public_key).digest()[:4]
+    name: str
+    public_key: bytes
 
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if len(self.public_key) != KEY_LENGTH:
+            raise NoteError("an Ed25519 public key is 32 bytes")
 
-def write(name: str, kind: bytes, public_key: bytes) -> str:
-    """The vkey. `read` reads it back."""
-    return f"{name}+{key_id(name, kind, public_key).hex()}+{to_base64(kind + public_key)}"
+    @property
+    def key_id(self) -> bytes:
+        """SHA-256(name || 0x0A || type || key), the first 4 bytes."""
+        return sha256(self.name.encode() + b"\n" + self.KIND + self.public_key).digest()[:4]
+
+    def __str__(self) -> str:
+        """The vkey. `parse` reads it back."""
+        return f"{self.name}+{self.key_id.hex()}+{to_base64(self.KIND + self.public_key)}"
+
+    @classmethod
+    def parse(cls, vkey: str) -> Self:
+        """The key of a vkey of this type; `NoteError` for other forms and types, and for false ids."""
+        name, identity, key = _parts(vkey)
+        if key[:1] != cls.KIND:
+            raise NoteError(f"the verifier key is not of the type {cls.KIND.hex()}")
+        read = cls(name, key[1:])
+        if identity != read.key_id.hex():
+            raise NoteError("the verifier key's hash is not that of its name and key")
+        return read
 
 
 def kind_of(vkey: str) -> bytes:
     """The type's byte, nothing else checked; `NoteError` if there is none."""
     return _parts(vkey)[2][:1]
-
-
-def read(vkey: str, kind: bytes) -> tuple[str, bytes]:
-    """Name and public key of a vkey of this type; `NoteError` for other forms and types, and for false ids."""
-    name, identity, key = _parts(vkey)
-    if key[:1] != kind:
-        raise NoteError(f"the verifier key is not of the type {kind.hex()}")
-    check_key(name, key[1:])
-    if identity != key_id(name, kind, key[1:]).hex():
-        raise NoteError("the verifier key's hash is not that of its name and key")
-    return name, key[1:]
 
 
 def _parts(vkey: str) -> tuple[str, str, bytes]:

@@ -61,13 +61,13 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 @pytest.fixture
 def make_gate(log: Log, situation: Situation) -> Callable[..., Gate]:
-    def make(agent: str = "alice", recorder: Any = None, **limits: Any) -> Gate:
+    def make(agent: str = "alice", recorder: Any = None, receipts: Any = None, **limits: Any) -> Gate:
         return Gate(
             agent,
             situation.standing,
             recorder or log.recorder,
             lambda: situation.lag,
-            History(agent, log.reader),
+            History(agent, log.reader, receipts),
             Limits(**limits),
             lambda: situation.now,
         )
