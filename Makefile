@@ -69,9 +69,10 @@ contracts:  ## the Solidity tests: fuzz and invariants
 python:  ## the Python tests: unit, real Anvil, real containers
 	python -m pytest
 
-bench: install  ## gas and the log, beside what they are made of; the kill's latencies (an hour, as root)
+bench: install  ## gas and the log, beside what they are made of; the kill's latencies (two hours, as root; 7 GB of disk)
 	python scripts/bench_gas.py
 	python scripts/bench_log.py
+	python scripts/bench_growth.py
 	python scripts/bench_kill.py
 
 compile: install  ## compile the contracts into the package's artifacts

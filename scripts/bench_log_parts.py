@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import multiprocessing
 import os
 import sqlite3
@@ -12,41 +11,35 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bench_log_sample import (
+    AGENT,
+    BATCH,
+    BLOCK,
+    ID,
+    IDENTITY,
+    facts_of,
+    hash_all,
+    peak_memory,
+    rows,
+    written,
+)
 from fastapi import FastAPI
 
 from agent_guard.api.app import create_app, door
 from agent_guard.api.server import Server
 from agent_guard.api.socket import bind_socket
-from agent_guard.audit import AuditLimits, ChainFacts, Event, Extension, Happening, Log, Result, audit
-from agent_guard.entry import BlockRef, Entry, Kind, commitment
+from agent_guard.audit import AuditLimits, Log, Result, audit
+from agent_guard.entry import Kind
 from agent_guard.gate import Gate, History, Limits
 from agent_guard.log.reading import rows_until_damage
 from agent_guard.log.recorder import Recorder
-from agent_guard.merkle import Frontier, inclusion_proof, leaf_hash
-from agent_guard.store import Content, Reader, Row, SqliteReader, SqliteStore
-from agent_guard.typed_data import agent_id
-from agent_guard.types import (
-    AgentState,
-    Block,
-    Decision,
-    Head,
-    LogIdentity,
-    Standing,
-    State,
-    Verdict,
-)
+from agent_guard.merkle import Frontier, inclusion_proof
+from agent_guard.store import Row, SqliteReader, SqliteStore
+from agent_guard.types import Decision, Standing, Verdict
 
-AGENT = "scout"
-ID = agent_id(AGENT)
-IDENTITY = LogIdentity(
-    31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
-)
-BLOCK = Block(12_345, bytes(range(32)), 1_700_000_000)
-BATCH = 256
 CLIENTS = 16
 ACTION = b'{"tool":"fs.write","arguments":{"path":"report.md","bytes":1200}}'
 
@@ -80,20 +73,6 @@ class Ratio:
 
 
 # ---------------------------------------------------------------------------------------------------------- appending
-
-
-def rows(start: int, count: int) -> list[Row]:
-    """An agent's rows, as a recorder makes them: intents and outcomes by turns."""
-    found, block = [], BlockRef(BLOCK.number, BLOCK.hash)
-    for index in range(start, start + count):
-        content = b'{"arguments":{"bytes":%d,"path":"report-%d.md"},"tool":"fs.write"}' % (index, index)
-        salt = os.urandom(32)
-        kind, refers_to = (Kind.INTENT, None) if index % 2 == 0 else (Kind.OUTCOME, index - 1)
-        time_ms = (BLOCK.timestamp * 1000) + index
-        entry = Entry(index, ID, index, kind, time_ms, block, commitment(salt, content), refers_to)
-        body = entry.encode()
-        found.append(Row(index, ID, index, kind.value, body, leaf_hash(body), Content(salt, content)))
-    return found
 
 
 def appending(folder: Path, count: int, rounds: int) -> Iterator[Ratio]:
@@ -277,75 +256,17 @@ def _commits(path: Path, count: int) -> float:
 # ----------------------------------------------------------------------------------------------------------- auditing
 
 
-def written(folder: Path, entries: int) -> Path:
-    """A log of so many entries, made once for all that read it."""
-    path = folder / f"log-{entries}.sqlite"
-    if not path.exists():
-        with SqliteStore(path, IDENTITY) as store:
-            store._connection.execute("PRAGMA synchronous = OFF")  # not what is measured
-            for start in range(0, entries, 4_096):
-                store.append(rows(start, min(4_096, entries - start)))
-    return path
-
-
-def facts_of(reader: Reader, entries: int) -> ChainFacts:
-    """The chain's side: the agent was registered, the log is anchored, every 256 entries."""
-    tree, extensions, size = Frontier(), [], 0
-    leaves = reader.leaves(0, entries)
-    while size < entries:
-        new = min(size + BATCH, entries)
-        tree.extend(islice(leaves, new - size))
-        anchored = Block(
-            BLOCK.number + new, bytes(32), BLOCK.timestamp + new // 1_000 + 1
-        )  # 1,000 entries a second
-        extensions.append(Extension(anchored, size, new, tree.root()))
-        size = new
-    head = Head(entries, tree.root(), BLOCK.timestamp)
-    state = AgentState(
-        agent=ID, state=State.RUNNING, may_run=True, epoch=1, arms=0, vetoes=0, halt_votes=0, resume_votes=0,
-        paused_until=0, lease_until=0, resume_ready_at=0, operator=IDENTITY.operator, head=head, halted_size=0,
-    )  # fmt: skip
-    registered = Happening(
-        Event.REGISTERED, ID, Block(1, bytes(32), 1_600_000_000), 1, operator=IDENTITY.operator
-    )
-    as_of = Block(BLOCK.number + entries + 1, bytes(32), BLOCK.timestamp + entries // 1_000 + 2)
-    return ChainFacts(
-        identity=IDENTITY,
-        as_of=as_of,
-        head=head,
-        state=state,
-        history=(registered,),
-        extensions=tuple(extensions),
-        block_at=lambda number: BLOCK if number == BLOCK.number else None,
-    )
-
-
 def auditing(folder: Path, entries: int) -> Iterator[Ratio]:
     """A whole audit, beside SHA-256 of the same bytes and the tree over them."""
     with SqliteReader(written(folder, entries)) as reader:
         facts = facts_of(reader, entries)
-        bare = _hash_all(reader)
+        bare = hash_all(reader)
         started = time.perf_counter()
         found = audit(ID, Log(reader.identity(), rows_until_damage(reader)), facts, AuditLimits())
         taken = time.perf_counter() - started
     if found.result is not Result.VERIFIED or found.anchored != entries:
         raise SystemExit(f"the audit did not verify: {found}")
     yield Ratio(f"audit of {entries:,} entries", "s", taken, bare, 4.0)
-
-
-def _hash_all(reader: Reader) -> float:
-    """Seconds to hash entries, contents and tree, without reading them."""
-    taken, tree, held = 0.0, Frontier(), iter(reader.rows())
-    while part := list(islice(held, 4_096)):
-        bodies = [b"\x00" + row.body for row in part]
-        contents = [row.content.salt + row.content.body for row in part if row.content]
-        started = time.perf_counter()
-        leaves = [hashlib.sha256(body).digest() for body in bodies]
-        for content in contents:
-            hashlib.sha256(content).digest()
-        tree.extend(leaves)
-        taken += time.perf_counter() - started
-    return taken
 
 
 def growing(folder: Path, entries: int) -> Iterator[Ratio]:
@@ -368,15 +289,7 @@ def _memory(folder: Path, entries: int) -> float:
 def _audit_alone(path: Path, entries: int, queue: Any) -> None:
     with SqliteReader(path) as reader:
         audit(ID, Log(reader.identity(), rows_until_damage(reader)), facts_of(reader, entries), AuditLimits())
-    queue.put(_peak())
-
-
-def _peak() -> float:
-    """MiB that this process ever held. Not `ru_maxrss`: that begins with what the parent held when it forked."""
-    (line,) = (
-        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")
-    )
-    return int(line.split()[1]) / 1024
+    queue.put(peak_memory())
 
 
 def proving(folder: Path, entries: int) -> Iterator[Ratio]:

@@ -1,10 +1,10 @@
 """Gathers the chain's side of an audit, all of it at one block, and finds the log to hold against it."""
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
-from agent_guard.audit import ChainFacts, Event, Extension, Happening, Log, Unreachable
+from agent_guard.audit import Anchors, ChainFacts, Event, Extension, Happening, Log, Unreachable
 from agent_guard.chain import history
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import AnyLog
@@ -19,6 +19,8 @@ from agent_guard.wiring.storing import ON_A_SERVER, of_operator, open_reader
 
 # What makes the chain's side unknown, where an audit still can look at the log alone.
 UNKNOWN = ("AG201", "AG202", "AG203")
+BLOCKS_KEPT = 1_024
+"""Of those read, the latest: a busy guard anchors in every block there is."""
 
 
 def connect_or_say_why(settings: Settings) -> Connection | Unreachable:
@@ -63,13 +65,13 @@ def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> Chain
     contract, first = connection.contract, connection.deployment.deploy_block
     last = connection.endpoint.block()
     state = contract.snapshot([agent], last)[agent]
-    block_at = cache(connection.endpoint.block)
+    block_at = lru_cache(BLOCKS_KEPT)(connection.endpoint.block)
     happenings = sorted(
         _happenings(connection, agent, first, last, block_at), key=lambda place: (place[0], place[1])
     )
     told = [happening for _, _, happening in happenings]
     operator = _operator(state, told, claimed)
-    extensions = [
+    extensions = Anchors(
         Extension(
             block=block_at(event.block_number),
             old_size=event.arguments["oldSize"],
@@ -77,7 +79,7 @@ def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> Chain
             root=bytes(event.arguments["root"]),
         )
         for event in history.events(contract, "Extended", first, last, operator=operator)
-    ]
+    )
     return ChainFacts(
         identity=LogIdentity(connection.deployment.chain_id, contract.address, operator),
         as_of=last,

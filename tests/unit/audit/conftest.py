@@ -14,6 +14,7 @@ import pytest
 from eth_account import Account
 
 from agent_guard.audit import (
+    Anchors,
     AuditLimits,
     AuditResult,
     ChainFacts,
@@ -138,7 +139,7 @@ class World:
             head=head,
             state=agent_state(self.state, head),
             history=tuple(self.history),
-            extensions=tuple(self.extensions),
+            extensions=Anchors(self.extensions),
             block_at=lambda number: block(number) if number <= self.now else None,
         )
         return replace(facts, **changes)
