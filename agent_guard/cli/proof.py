@@ -104,7 +104,7 @@ def verify(
     from agent_guard.typed_data import agent_id
 
     out, identity = Output(as_json), agent_id(agent)
-    witnesses = witnesses_of(witness)
+    witnesses = witnesses_of(witness, settings(network=network, rpc_url=rpc_url))
     bundle = open_bundle(_read(file))
     times = cosigned(bundle.proof.note, witnesses)
     root = root_on_chain(bundle, identity, block_hash, network, rpc_url)
@@ -212,7 +212,9 @@ def _show(
     )
 
 
-def _tell(out: Output, agent: str, bundle: "Bundle", shown: "Shown", times: dict[str, int | None]) -> None:
+def _tell(
+    out: Output, agent: str, bundle: "Bundle", shown: "Shown", times: list[tuple[str, int | None]]
+) -> None:
     import json
 
     verdict, entry, held = shown.check.result.value, shown.entry, bundle.checkpoint
@@ -228,7 +230,7 @@ def _tell(out: Output, agent: str, bundle: "Bundle", shown: "Shown", times: dict
         "operator": bundle.identity.operator,
         "council": bundle.identity.council,
         "chain_id": bundle.identity.chain_id,
-        "witnesses": [{"name": name, "cosigned_at": time} for name, time in times.items()],
+        "witnesses": [{"name": name, "cosigned_at": time} for name, time in times],
     }
     facts: list[tuple[str, Cell]] = [("found", shown.check.detail)]
     if entry is not None:
