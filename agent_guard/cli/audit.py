@@ -115,11 +115,11 @@ def _audit_proof(
     from agent_guard.typed_data import agent_id
 
     bundle = open_bundle(text)
-    root = root_on_chain(bundle, agent_id(agent), None, network, rpc_url)
-    result = as_audit(bundle, verify(bundle, agent_id(agent), root))
+    root, term = root_on_chain(bundle, agent_id(agent), None, network, rpc_url)
+    result = as_audit(bundle, verify(bundle, agent_id(agent), root, term))
     held, proven = bundle.checkpoint, result.integrity.result is Result.VERIFIED
-    root = held.root if proven else None
-    said = cosigned(witnesses, bundle.proof.note, bundle.identity, held.size, root)
+    judged = held.root if proven else None
+    said = cosigned(witnesses, bundle.proof.note, bundle.identity, held.size, judged)
     _report(out, agent, where, bundle.identity, result, said)
     raise typer.Exit(EXIT_CODES[result.result.value])
 
