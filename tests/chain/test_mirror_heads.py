@@ -12,9 +12,10 @@ from agent_guard.typed_data import SignedHead
 from tests.chain.guard import AGENT, Guard
 from tests.chain.test_accuse import PAID_BY, head
 from tests.chain.test_mirror import copy, files, grow, guard, mirror, rewritten, site
+from tests.chain.test_proof_files import serving, steps
 
 pytestmark = pytest.mark.chain
-__all__ = ["guard"]
+__all__ = ["guard", "serving"]
 
 
 def accused(guard: Guard, remedy: str) -> dict[str, Any]:
@@ -172,3 +173,15 @@ def test_copy_that_followed_the_fork_itself_accuses_against_the_chain(guard):
     mirror(guard, "--no-chain")
     done = accused(guard, fork(guard, "AG542"))
     assert (done["detail"]["state"], done["detail"]["newer"]["source"]) == ("halted", "chain")
+
+
+def test_fork_served_over_http_halts_with_what_the_mirror_kept_and_the_sites_tiles(guard, serving):
+    process, url = serving("--tiles", site(guard))
+    steps(process, "serving")
+    assert guard.town.cli.ask("mirror", url, copy(guard), "--once")["signed"] is True
+    assert (copy(guard) / "head.json").read_bytes() == (site(guard) / "head.json").read_bytes()
+    rewritten(guard, 20)
+    error = guard.town.cli("mirror", url, copy(guard), "--once", "--json", expect=5).json["error"]
+    assert error["remedy"].endswith(f"--log {url}")  # it alone has the newer head
+    done = accused(guard, error["remedy"])
+    assert (done["detail"]["newer"]["size"], done["detail"]["state"]) == (20, "halted")
