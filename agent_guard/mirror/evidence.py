@@ -6,6 +6,7 @@ prove all that a thousand do. Says that agents can be halted only where a signed
 or the chain. Trusts nobody.
 """
 
+import shlex
 from pathlib import Path
 
 from agent_guard.errors import GuardError
@@ -75,14 +76,15 @@ def _how_to_accuse(
     root: Path, source: str, heads: list[SignedHead], paths: list[Path | None], ours: TileLog | None
 ) -> str:
     """The command that shows the heads to the council; `--log` is the log that has the newer one."""
-    log = ""
+    command, soon = ["agent-guard", "log", "accuse", "AGENT", *map(str, paths)], ""
     if len(heads) == 2 and heads[0].size != heads[1].size:
-        log = f" --log {root if heads[0].size > heads[1].size else source}"
+        command += ["--log", str(root) if heads[0].size > heads[1].size else source]
     elif len(heads) == 1 and ours is not None:
-        log = f" --log {root}"
+        command += ["--log", str(root)]
+    if len(heads) == 1 and (ours is None or ours.size() < heads[0].size):
+        soon = " (once the chain has gone on, --log must name a log that has its head)"
     return (
-        "The operator signed it: anyone can halt his agents without a vote, with"
-        f" agent-guard log accuse AGENT {' '.join(map(str, paths))}{log}"
+        f"The operator signed it: anyone can halt his agents without a vote{soon}, with {shlex.join(command)}"
     )
 
 

@@ -84,8 +84,18 @@ def test_head_of_a_size_that_the_chain_has_left_behind_is_held_against_the_copy(
 
 def test_who_never_saw_the_log_accuses_against_the_chain(guard):
     rewritten(guard, 10)
-    done = accused(guard, fork(guard, "AG542"))
+    remedy = fork(guard, "AG542")
+    assert "once the chain has gone on" in remedy
+    done = accused(guard, remedy)
     assert (done["detail"]["state"], done["detail"]["newer"]["source"]) == ("halted", "chain")
+
+
+def test_command_is_fit_for_a_shell_whatever_the_folder_is_called(guard):
+    odd = guard.town.folder / "my copy; $(true)"
+    guard.town.cli("mirror", site(guard), odd, "--once")
+    rewritten(guard, 6)
+    error = guard.town.cli("mirror", site(guard), odd, "--once", "--json", expect=5).json["error"]
+    assert accused(guard, error["remedy"])["detail"]["state"] == "halted"
 
 
 def test_copy_without_a_signature_of_its_own_opens_the_chains_head(guard):
