@@ -521,6 +521,13 @@ CATALOGUE: dict[str, Explanation] = {
         "A log is published into a folder that holds an earlier state of the same log, or nothing. This one holds"
         " another log, more than is anchored, or entries that this log does not begin with. Nothing was written.",
     ),
+    "AG547": Explanation(
+        Kind.FAILURE,
+        "No signed head of this checkpoint",
+        "What lies beside a published checkpoint as its operator's signed head (head.json) is too long, malformed, of"
+        " another log, or not signed by the log's operator. It was left aside and accuses nobody: it may come from a"
+        " cache, or from whoever serves the log. The log is judged without it.",
+    ),
     "AG550": Explanation(
         Kind.USAGE,
         "The store's address can't be used",

@@ -2,7 +2,8 @@
 
 Guarantees: answers for the files that the checkpoint covers and for no others, however a path is spelled and wherever a
 link in the folder leads: what a mirror wrote and has not checked yet gets into no cache. Tiles may be cached for ever,
-the checkpoint for seconds. Every page in a browser may read them (CORS): they are public. Trusts the folder's files.
+the checkpoint for seconds, and so the operator's signature of its head, which is given only if it is of that very head.
+Every page in a browser may read them (CORS): they are public. Trusts the folder's files.
 """
 
 from pathlib import Path
@@ -16,10 +17,14 @@ from starlette.routing import Route
 
 from agent_guard.checkpoint import NoteError, parse
 from agent_guard.tlog import CHECKPOINT, FormatError, parse_path
+from agent_guard.typed_data import MalformedBallot, SignedHead
+from agent_guard.typed_data.signed_head import MAX_FILE, SIGNED_HEAD
 
 CHECKPOINT_SECONDS = 5
 _OPEN = {"access-control-allow-origin": "*", "x-content-type-options": "nosniff"}
+_FRESH = _OPEN | {"cache-control": f"max-age={CHECKPOINT_SECONDS}, must-revalidate"}
 _TEXT = "text/plain; charset=utf-8"
+_JSON = "application/json"
 _BYTES = "application/octet-stream"
 
 
@@ -29,11 +34,12 @@ def site_app(root: Path) -> Starlette:
     async def file(request: Request) -> Response:
         path = request.path_params["path"]
         found = root / path
+        if path == SIGNED_HEAD:
+            return _signed_head(root, found)
         if not _is_of_the_log(root, path) or not _lies_in(root, found):
             return PlainTextResponse("no such file of this log\n", 404, headers=_OPEN)
         if path == CHECKPOINT:
-            cached = f"max-age={CHECKPOINT_SECONDS}, must-revalidate"
-            return FileResponse(found, media_type=_TEXT, headers=_OPEN | {"cache-control": cached})
+            return FileResponse(found, media_type=_TEXT, headers=_FRESH)
         cached = "public, max-age=31536000, immutable"
         if path.startswith("content/"):
             cached = "no-cache"  # what is erased must not live on in a cache
@@ -42,6 +48,19 @@ def site_app(root: Path) -> Starlette:
     # The most that is compressed at once is one bundle: some milliseconds.
     packed = Middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     return Starlette(routes=[Route("/{path:path}", file, methods=["GET", "HEAD"])], middleware=[packed])
+
+
+def _signed_head(root: Path, file: Path) -> Response:
+    """What lies beside the checkpoint, read here and given only if it is of the same head."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_FILE + 1) if _lies_in(root, file) else b""
+        head, held = SignedHead.decode(data.decode()), parse((root / CHECKPOINT).read_text())
+        if (head.size, head.root) == (held.size, held.root):
+            return Response(data, media_type=_JSON, headers=_FRESH)
+    except (MalformedBallot, NoteError, OSError, UnicodeDecodeError):
+        pass
+    return PlainTextResponse("no signed head of this checkpoint\n", 404, headers=_FRESH)
 
 
 def _lies_in(root: Path, file: Path) -> bool:

@@ -9,6 +9,7 @@ The steps, each tagged where it is done:
   5. Operator: the signature over size and root, if there is one, is that of the operator whom the origin names.
   6. Chain: the council that was asked for is that of the origin, and holds, or held, that root for that size in the log
      of an operator of this agent: by a proof under a block's hash that the auditor knows, or by a node that he asks.
+     The node tells, too, when he guarded the agent; before that no entry of his speaks of it (terms.py).
   7. Verdict: TAMPERED if anything is proven wrong, INDETERMINATE if the chain could not be asked, else VERIFIED.
 
 Trusts SHA-256, keccak256, the block hash or the node that the auditor chose, and nothing else.
@@ -20,6 +21,7 @@ from typing import Any
 from agent_guard import canonical
 from agent_guard.audit.facts import Unreachable
 from agent_guard.audit.result import Aspect, AuditResult, Check, Fault, Result, worst
+from agent_guard.audit.terms import Term
 from agent_guard.chain.head_proof import head_slots, operator_in, operator_slot, size_in
 from agent_guard.chain.proof import NoProof, prove
 from agent_guard.chain.proof import ProofError as StateProofError
@@ -73,12 +75,15 @@ def open_bundle(text: str) -> Bundle:
         ) from error
 
 
-def verify(bundle: Bundle, agent: bytes, anchored: bytes | Unreachable | None) -> Shown:
+def verify(
+    bundle: Bundle, agent: bytes, anchored: bytes | Unreachable | None, term: Term | None = None
+) -> Shown:
     """Steps 2 to 7, for an agent (32-byte id).
 
     Args:
         anchored: 6. the root (32 bytes) that the contract holds, or held, for the checkpoint's size, None if it never
             held a head of that size; or why that is not known.
+        term: that of the log's operator in which the entry came onto the chain; None if it is not known.
     """
     try:
         entry = Entry.decode(bundle.body)
@@ -97,7 +102,11 @@ def verify(bundle: Bundle, agent: bytes, anchored: bytes | Unreachable | None) -
     if isinstance(anchored, Unreachable):
         doubt = f"{where}, but whether that log is the one on chain is not known: {anchored.why}"
         return Shown(Check(Result.INDETERMINATE, doubt), entry, content)
-    return Shown(Check(Result.VERIFIED, f"{where}, under the root that is on chain"), entry, content)
+    if term is not None and entry.block is not None and entry.block.number < term.since:
+        early = f"{where}, {term}; but it names block {entry.block.number}, when he did not"
+        return Shown(Check(Result.INDETERMINATE, early), entry, content)
+    whose = term or "who guarded this agent in the block of that hash (since when, it does not show)"
+    return Shown(Check(Result.VERIFIED, f"{where}, {whose}, under the root that is on chain"), entry, content)
 
 
 def root_in_state(bundle: Bundle, agent: bytes, block_hash: bytes) -> bytes | Unreachable | None:

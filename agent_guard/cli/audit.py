@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agent_guard.cli.audit_report import reporting
+from agent_guard.cli.cosigned import Witnesses, summed_up, witnesses_of
 from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
 from agent_guard.cli.output import (
     RED,
@@ -25,6 +26,8 @@ from agent_guard.errors import GuardError
 
 if TYPE_CHECKING:
     from agent_guard.audit import AuditResult
+    from agent_guard.audit.witnesses import Cosigned
+    from agent_guard.checkpoint import CosignatureVerifier
     from agent_guard.types import LogIdentity
 
 
@@ -41,6 +44,7 @@ def audit(
             "--max-overrun", metavar="SECONDS", min=0, help="The latest a death may follow its halt's block."
         ),
     ] = 120.0,
+    witness: Witnesses = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
     as_json: Json = False,
@@ -48,16 +52,25 @@ def audit(
     """Re-hash an agent's whole log, rebuild its tree, and hold it against the contract.
 
     VERIFIED (exit 0): checked, and so. TAMPERED (5): proven not so, with the first bad entry and why. INDETERMINATE
-    (6): something could not be checked, and what. Needs the log and any node of the chain; believes no one.
+    (6): something could not be checked, and what. Needs the log and any node of the chain; believes no one. Who of
+    the named witnesses cosigned the proven head is said beside it, and changes no result.
     """
     from agent_guard.audit import AuditLimits, Unreachable
     from agent_guard.audit import audit as examine
+    from agent_guard.audit.witnesses import cosigned, root_on_chain
     from agent_guard.log.reading import rows_until_damage
     from agent_guard.typed_data import agent_id
-    from agent_guard.wiring.auditing import connect_or_say_why, find_log, gather, log_of, open_log
+    from agent_guard.wiring.auditing import (
+        checkpoint_of,
+        connect_or_say_why,
+        find_log,
+        gather,
+        log_of,
+        open_log,
+    )
 
     out, chosen, identity = Output(as_json), settings(network=network, rpc_url=rpc_url), agent_id(agent)
-    wanted = reporting(report, agent)
+    wanted, witnesses = reporting(report, agent), witnesses_of(witness, chosen)
     if log is not None and (text := proof_in(log)) is not None:
         if wanted:
             raise GuardError(
@@ -65,7 +78,7 @@ def audit(
                 f"{log} proves one entry; a report is of a whole log. Nothing was written.",
                 "Leave --report.",
             )
-        _audit_proof(out, agent, log, text, network, rpc_url)
+        _audit_proof(out, agent, log, text, witnesses, network, rpc_url)
     connection = connect_or_say_why(chosen)
     where = find_log(chosen, connection, identity, log)
     with open_log(where, chosen.store_password_file) as reader, reader.snapshot():
@@ -77,31 +90,47 @@ def audit(
         seen = wanted.watch(rows, identity, facts) if wanted else rows
         with out.progress(f"auditing {agent}", reader.size()) as advance:
             result = examine(identity, log_of(reader, seen), facts, limits, advance)
-    _report(out, agent, where, claimed, result)
+        size, root = result.anchored, root_on_chain(facts, result.anchored)
+        note = checkpoint_of(reader, size) if witnesses else None
+        said = cosigned(witnesses, note, claimed, size, root)
+    _report(out, agent, where, claimed, result, said)
     if wanted:
-        wanted.write(out, result, where, claimed, limits, connection, facts)
+        wanted.write(out, result, where, claimed, limits, connection, facts, said)
     raise typer.Exit(EXIT_CODES[result.result.value])
 
 
 def _audit_proof(
-    out: Output, agent: str, where: str, text: str, network: str | None, rpc_url: list[str] | None
+    out: Output,
+    agent: str,
+    where: str,
+    text: str,
+    witnesses: "list[CosignatureVerifier]",
+    network: str | None,
+    rpc_url: list[str] | None,
 ) -> None:
     """One entry, in a file that `log prove -o` made."""
+    from agent_guard.audit import Result
     from agent_guard.audit.bundle import as_audit, open_bundle, verify
+    from agent_guard.audit.witnesses import cosigned
     from agent_guard.typed_data import agent_id
 
     bundle = open_bundle(text)
-    root = root_on_chain(bundle, agent_id(agent), None, network, rpc_url)
-    result = as_audit(bundle, verify(bundle, agent_id(agent), root))
-    _report(out, agent, where, bundle.identity, result)
+    root, term = root_on_chain(bundle, agent_id(agent), None, network, rpc_url)
+    result = as_audit(bundle, verify(bundle, agent_id(agent), root, term))
+    held, proven = bundle.checkpoint, result.integrity.result is Result.VERIFIED
+    judged = held.root if proven else None
+    said = cosigned(witnesses, bundle.proof.note, bundle.identity, held.size, judged)
+    _report(out, agent, where, bundle.identity, result, said)
     raise typer.Exit(EXIT_CODES[result.result.value])
 
 
-def _report(out: Output, agent: str, where: str, claimed: "LogIdentity", result: "AuditResult") -> None:
+def _report(
+    out: Output, agent: str, where: str, claimed: "LogIdentity", result: "AuditResult", said: "Cosigned"
+) -> None:
     from agent_guard.report.sentences import verdict as in_a_sentence
 
     verdict = result.result.value
-    payload = {"agent": agent, "log": where, **result.as_dict()}
+    payload = {"agent": agent, "log": where, **result.as_dict(), **said.as_dict()}
     bad: list[Block] = []
     if result.first_bad is not None:
         fault = result.first_bad
@@ -126,6 +155,7 @@ def _report(out: Output, agent: str, where: str, claimed: "LogIdentity", result:
         ("death receipt", f"entry {result.death.index}, signed by the operator" if result.death else None),
         ("stages", in_words(result.death.stages) if result.death else None),
         ("read at block", result.as_of.number if result.as_of else None),
+        *summed_up(said),
     ]
     out.result(
         payload,

@@ -11,6 +11,7 @@ from agent_guard.cli.output import Output
 
 if TYPE_CHECKING:
     from agent_guard.audit import AuditLimits, AuditResult, ChainFacts, Unreachable
+    from agent_guard.audit.witnesses import Cosigned
     from agent_guard.report import Chronicle, Form
     from agent_guard.store import Row
     from agent_guard.types import LogIdentity
@@ -45,6 +46,7 @@ class Reporting:
         limits: "AuditLimits",
         connection: "Connection | Unreachable",
         facts: "ChainFacts | Unreachable",
+        cosigned: "Cosigned",
     ) -> None:
         """Writes the report. Raises AG461, AG462."""
         from agent_guard.report import Report, render, write
@@ -65,6 +67,7 @@ class Reporting:
             chain=chain_side(connection, agent_id(self.agent), facts),
             unreachable=getattr(facts, "why", None),
             proof=death_proof(log, agent_id(self.agent), result),
+            cosigned=cosigned,
         )
         write(self.path, render(report, self.form))
         out.narrate(f"report: {self.path}")

@@ -87,8 +87,19 @@ def _to_tiles(
             "target": str(tiles),
             "applied": True,
             "tx": None,
-            "detail": {"size": saved.size, "root": "0x" + saved.root.hex(), "operator": identity.operator},
+            "detail": {
+                "size": saved.size,
+                "root": "0x" + saved.root.hex(),
+                "operator": identity.operator,
+                "signed": bool(saved.signature),
+            },
         },
         Line(f"{saved.size} anchored entries in {tiles}"),
-        Facts([("root on chain", Hash(saved.root)), ("operator", Hash(identity.operator))]),
+        Facts(
+            [
+                ("root on chain", Hash(saved.root)),
+                ("operator", Hash(identity.operator)),
+                ("his signature", "head.json" if saved.signature else "not in this log"),
+            ]
+        ),
     )

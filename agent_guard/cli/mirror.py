@@ -12,7 +12,7 @@ from agent_guard.cli.signals import told_to_end
 from agent_guard.errors import GuardError, Kind
 
 if TYPE_CHECKING:
-    from agent_guard.mirror import Mirror
+    from agent_guard.mirror import Mirror, Taken
 
 
 def mirror(
@@ -37,7 +37,8 @@ def mirror(
     """Follow a published log and keep a copy that only ever grows, until Ctrl-C.
 
     Each head must extend the one before, hash from its entries, and stand on chain. One that does not is a fork: it is
-    kept in DIR/evidence, nothing is taken, and the program ends with 5. A source that fails is asked again.
+    kept in DIR/evidence, nothing is taken, and the program ends with 5; if the operator signed it (head.json), it says
+    with which command anyone halts his agents. A source that fails is asked again.
     """
     out = Output(as_json)
     following = _mirror(source, folder, vkey, no_chain, network, rpc_url)
@@ -91,8 +92,20 @@ def _look(out: Output, following: "Mirror", told_last: str, once: bool) -> str:
                 {"event": "trouble", **error.as_dict()}, Line(Word(f"{error.code}: {error.message}", RED))
             )
         return error.message
-    said = f"{taken.news.value} {taken.size}"
+    said = f"{taken.news.value} {taken.size} {taken.signed} {taken.unsigned and taken.unsigned.message}"
     if said != told_last:
-        payload = {"event": taken.news.value, "size": taken.size, "root": "0x" + taken.root.hex()}
-        out.event(payload, Line(f"{taken.size} entries, {taken.news.value}"))
+        _tell(out, taken)
     return said
+
+
+def _tell(out: Output, taken: "Taken") -> None:
+    payload = {
+        "event": taken.news.value,
+        "size": taken.size,
+        "root": "0x" + taken.root.hex(),
+        "signed": taken.signed,
+    }
+    signed = "signed by the operator" if taken.signed else "no signature of the operator's beside it"
+    out.event(payload, Line(f"{taken.size} entries, {taken.news.value}, {signed}"))
+    if (error := taken.unsigned) is not None:
+        out.event({"event": "trouble", **error.as_dict()}, Line(Word(f"{error.code}: {error.message}", RED)))

@@ -15,7 +15,9 @@ from agent_guard.cli.output import GREEN, RED, YELLOW, Cell, Facts, Hash, Line, 
 from agent_guard.errors import GuardError, Kind
 
 if TYPE_CHECKING:
+    from agent_guard.audit import Unreachable
     from agent_guard.audit.bundle import Bundle, Shown
+    from agent_guard.audit.terms import Term
     from agent_guard.log.reading import Proof
     from agent_guard.types import Block
 
@@ -97,26 +99,27 @@ def verify(
     """Verify a proof of one entry that somebody gave you: VERIFIED (0), TAMPERED (5) or INDETERMINATE (6).
 
     The head that it leads to must be on chain: by the word of a node, or by the state proof in it (made with --full)
-    and a block's hash that you have from elsewhere. Council and chain are those of your own deployment record.
+    and a block's hash that you have from elsewhere. Council and chain are those of your own deployment record. Whose
+    log it is, and whether it came onto the chain while he guarded the agent, a node tells.
     """
     from agent_guard.audit.bundle import open_bundle
     from agent_guard.audit.bundle import verify as check
     from agent_guard.typed_data import agent_id
 
     out, identity = Output(as_json), agent_id(agent)
-    witnesses = witnesses_of(witness)
+    witnesses = witnesses_of(witness, settings(network=network, rpc_url=rpc_url))
     bundle = open_bundle(_read(file))
     times = cosigned(bundle.proof.note, witnesses)
-    root = root_on_chain(bundle, identity, block_hash, network, rpc_url)
-    shown = check(bundle, identity, root)
-    _tell(out, agent, bundle, shown, times)
+    root, term = root_on_chain(bundle, identity, block_hash, network, rpc_url)
+    shown = check(bundle, identity, root, term)
+    _tell(out, agent, bundle, shown, times, term)
     raise typer.Exit(EXIT_CODES[shown.check.result.value])
 
 
 def root_on_chain(
     bundle: "Bundle", agent: bytes, block_hash: str | None, network: str | None, rpc_url: Any
-) -> Any:
-    """What is known of the root on chain: by the state proof and the hash, else by a node."""
+) -> "tuple[bytes | Unreachable | None, Term | None]":
+    """What is known of the root on chain: by the state proof and the hash, else by a node (the term, too)."""
     from agent_guard.audit.bundle import root_in_state
     from agent_guard.wiring.auditing import connect_or_say_why
     from agent_guard.wiring.proving import other_council, root_for
@@ -131,9 +134,8 @@ def root_on_chain(
             "--block-hash is no block's hash. Nothing was verified.",
             "Give 0x and 64 hexadecimal digits.",
         )
-    return other_council(chosen, bundle.identity) or root_in_state(
-        bundle, agent, bytes.fromhex(block_hash[2:])
-    )
+    other = other_council(chosen, bundle.identity)
+    return other or root_in_state(bundle, agent, bytes.fromhex(block_hash[2:])), None
 
 
 def proof_in(where: str) -> str | None:
@@ -212,7 +214,14 @@ def _show(
     )
 
 
-def _tell(out: Output, agent: str, bundle: "Bundle", shown: "Shown", times: dict[str, int | None]) -> None:
+def _tell(
+    out: Output,
+    agent: str,
+    bundle: "Bundle",
+    shown: "Shown",
+    times: list[tuple[str, int | None]],
+    term: "Term | None",
+) -> None:
     import json
 
     verdict, entry, held = shown.check.result.value, shown.entry, bundle.checkpoint
@@ -226,9 +235,12 @@ def _tell(out: Output, agent: str, bundle: "Bundle", shown: "Shown", times: dict
         "size": held.size,
         "root": "0x" + held.root.hex(),
         "operator": bundle.identity.operator,
+        "term": None
+        if term is None
+        else {"since": term.since, "until": term.until, "start": term.start, "end": term.end},
         "council": bundle.identity.council,
         "chain_id": bundle.identity.chain_id,
-        "witnesses": [{"name": name, "cosigned_at": time} for name, time in times.items()],
+        "witnesses": [{"name": name, "cosigned_at": time} for name, time in times],
     }
     facts: list[tuple[str, Cell]] = [("found", shown.check.detail)]
     if entry is not None:

@@ -44,7 +44,7 @@ def serve(
     """Serve a log as static tiles over HTTP, until Ctrl-C. Read-only: nothing that comes in changes anything.
 
     With --publish it is the guard's own log that is served, and what is anchored later follows. Put a web server or a
-    cache before it for the world; the files may be cached for ever, but for the checkpoint.
+    cache before it for the world; the files may be cached for ever, but for the checkpoint and head.json.
     """
     out = Output(as_json)
     update = _updating(out, agent, tiles, content, log, network, rpc_url)

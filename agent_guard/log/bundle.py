@@ -19,7 +19,7 @@ def to_bundle(proof: Proof, state: StateProof | None = None) -> str:
         content=None
         if content is None
         else OpenContent(body=content.body.decode(), salt="0x" + content.salt.hex()),
-        signature="0x" + signature.hex() if signature else None,  # a copy of the log has none
+        signature="0x" + signature.hex() if signature else None,  # a copy may have none
         state=state,
     )
     return str(TlogProof(proof.index, proof.hashes, proof.checkpoint.note, evidence.encode()))

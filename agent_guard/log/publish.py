@@ -3,12 +3,14 @@
 Guarantees: a published checkpoint is one that stands on chain, its files hash to its root, and each content to its
 entry's commitment: that is checked before the checkpoint is written. A folder is gone on with where it ended, and never
 made to contradict what it held: one that holds another log, or another history of this one, is AG545. A content whose
-erasure is on record leaves the folder, whatever file it lay in, before the checkpoint is written. Trusts the store for
-nothing but the entries' bytes.
+erasure is on record leaves the folder, whatever file it lay in, before the checkpoint is written. Beside the checkpoint
+stands the operator's signature of the same head, wherever the log has it (a guard's does; so no key is needed here).
+Trusts the store for nothing but the entries' bytes.
 """
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from agent_guard.entry import Entry, Kind, MalformedEntry
@@ -20,6 +22,7 @@ from agent_guard.store import Content, Row, SavedCheckpoint
 from agent_guard.store.tiles import Folder, TileFolder, TileLog
 from agent_guard.store.tiles.source import damaged
 from agent_guard.tlog import CHECKPOINT, MAX_LEVEL, WIDTH, Tile
+from agent_guard.typed_data import MalformedBallot, SignedHead
 
 Opens = Callable[[bytes], bool]
 """Whether the contents of an agent's entries (32-byte id) are published as well."""
@@ -31,7 +34,8 @@ def publish(
     opens: Opens = lambda agent: False,
     progress: Callable[[int], None] = lambda entries: None,
 ) -> SavedCheckpoint:
-    """Brings the folder `root` up to the newest anchored head, and returns that.
+    """Brings the folder `root` up to the newest anchored head, and returns that; its `signature` is empty unless the
+    operator's was published with it.
 
     Args:
         progress: told how many entries of the log are out, now and then.
@@ -58,8 +62,9 @@ def publish(
             raise _damaged(f"its entries do not hash to the root that was anchored for {saved.size} of them")
         # What is erased and not anchored yet goes at once, too.
         writer.note_erasures(reader.erasures(saved.size))
-        writer.finish(saved)
-        return saved
+        signed = _signed(reader, saved, there)
+        writer.finish(saved, signed)
+        return replace(saved, signature=signed.signature if signed else b"")
 
 
 Levels = dict[int, tuple[int, list[bytes]]]
@@ -100,14 +105,14 @@ class _Writer:
                     bundle, place = divmod(entry.refers_to, WIDTH)
                     self._erased[bundle] = self._erased.get(bundle, 0) | 1 << place
 
-    def finish(self, saved: SavedCheckpoint) -> None:
+    def finish(self, saved: SavedCheckpoint, signed: SignedHead | None) -> None:
         """Drops what is erased, writes the partial tiles above the bundles, then the checkpoint."""
         for bundle, places in self._erased.items():
             self._folder.drop_contents(bundle, places)
         for level, (index, hashes) in self._levels.items():
             if hashes:
                 self._folder.write_hashes(Tile(level, index, len(hashes)), hashes)
-        self._folder.write_checkpoint(saved.note)
+        self._folder.write_checkpoint(saved.note, signed.encode() if signed else None)
 
     def _carry(self, level: int, full: list[bytes]) -> None:
         """A full tile gives one hash to the level above."""
@@ -128,6 +133,16 @@ def _checked(row: Row) -> Content | None:
         if Entry.decode(row.body).commits_to(row.content.salt, row.content.body):
             return row.content
     raise _damaged(f"the content of entry {row.index} does not hash to the commitment in it")
+
+
+def _signed(reader: AnyLog, saved: SavedCheckpoint, there: TileLog | None) -> SignedHead | None:
+    """The head with the operator's signature (ECDSA): the log's, else the one that the folder has of this very head."""
+    who = reader.identity()
+    with suppress(MalformedBallot):
+        head = SignedHead(who.chain_id, who.council, who.operator, saved.size, saved.root, saved.signature)
+        if head.signer() == who.operator:
+            return head
+    return there.signed_head() if there is not None and there.size() == saved.size else None
 
 
 def _there(reader: AnyLog, root: Path, saved: SavedCheckpoint) -> TileLog | None:

@@ -8,6 +8,9 @@ The steps, each tagged where it is done:
   4. Consistency: the copy's head is a prefix of it; an older one is a prefix of the copy. Only tiles that lead to their
      own head can contradict another: those that don't are damaged, or the site lies, and nobody is accused of a fork.
   5. Entries: all are there and hash to the root (`log.publish` sees to that while it copies).
+
+The operator's signed head is copied with the checkpoint of the same head. A site need not have one, and what else it
+has in its place accuses nobody: only the operator's own signature of another root than the chain's for that size does.
 """
 
 from collections.abc import Callable
@@ -18,16 +21,11 @@ from pathlib import Path
 from agent_guard.checkpoint import NoteError, Verifier, open_checkpoint
 from agent_guard.errors import GuardError
 from agent_guard.log.publish import Opens, publish
-from agent_guard.log.tree import leads_to
-from agent_guard.store.tiles import Folder, Source, TileFolder, TileLog
+from agent_guard.mirror.evidence import EVIDENCE, contradicts, keep
+from agent_guard.store.tiles import Folder, Source, TileLog
 from agent_guard.store.tiles.source import damaged
 from agent_guard.tlog import CHECKPOINT
 from agent_guard.types import LogIdentity
-
-EVIDENCE = "evidence"
-"""The folder, beside the copy's files, for heads that contradict it."""
-MAX_EVIDENCE = 64
-"""Files in it."""
 
 Anchored = Callable[[LogIdentity, int], bytes | None]
 """The root (32 bytes) that the contract holds, or held, for a log and a size; None if none. Raises AG201."""
@@ -44,11 +42,16 @@ class News(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a look found, and the size and root of the copy after it."""
+    """What a look found, and the size and root of the copy after it.
+
+    `signed`: the copy has the operator's signature of its head. `unsigned`: what the source had instead (AG547, AG543).
+    """
 
     news: News
     size: int
     root: bytes
+    signed: bool
+    unsigned: GuardError | None
 
 
 class Mirror:
@@ -80,19 +83,24 @@ class Mirror:
                 head. AG510, AG543, AG201 source or chain can't be read, AG513, AG516 the copy can't be written. The
                 copy is as it was.
         """
-        theirs, ours = TileLog(self._source), self._copy()
+        theirs, ours = self._theirs(), self._copy()
         self._check_owner(theirs, ours)
-        try:
-            self._check_chain(theirs)
-            if ours is not None and theirs.size() < ours.size():
-                return self._behind(theirs, ours)
-            publish(theirs, self._root, self._opens, progress)
-        except GuardError as error:
-            if error.code in ("AG542", "AG545"):
-                self._keep_evidence(theirs)
-            raise
-        grown = ours is None or theirs.size() > ours.size()
-        return Taken(News.GROWN if grown else News.SAME, theirs.size(), theirs.checkpoint.root)
+        self._check_chain(theirs, ours)
+        if ours is not None:
+            self._check_consistency(theirs, ours)
+            if theirs.size() < ours.size():
+                signed = ours.signed_head() is not None
+                return Taken(News.BEHIND, ours.size(), ours.checkpoint.root, signed, None)
+        taken = publish(theirs, self._root, self._opens, progress)
+        news = News.GROWN if ours is None or theirs.size() > ours.size() else News.SAME
+        return Taken(news, taken.size, taken.root, bool(taken.signature), theirs.beside.trouble)
+
+    def _theirs(self) -> TileLog:
+        """The source's log; where its signed head is of another moment than its checkpoint, as it is a moment later."""
+        theirs = TileLog(self._source)
+        if theirs.beside.head is not None and theirs.signed_head() is None:
+            return TileLog(self._source)
+        return theirs
 
     def _copy(self) -> TileLog | None:
         return TileLog(Folder(self._root)) if (self._root / CHECKPOINT).exists() else None
@@ -110,59 +118,49 @@ class Mirror:
         except NoteError as error:
             raise _not_it(self._source, str(error)) from error
 
-    def _check_chain(self, theirs: TileLog) -> None:
+    def _check_chain(self, theirs: TileLog, ours: TileLog | None) -> None:
         """3. Chain."""
         if self._anchored is None:
             return
         size, root = theirs.size(), theirs.checkpoint.root
         on_chain = self._anchored(theirs.identity(), size)
         if on_chain is None:
+            if ours is not None and theirs.signed_head() is not None:
+                # The operator signed it: if it contradicts the copy, it is a fork whether it was ever anchored or not.
+                self._check_consistency(theirs, ours)
             raise GuardError(
                 "AG541",
                 f"{self._source.name} shows a head of {size} entries that is not on chain. Nothing was copied.",
                 "Look again when the chain's node has caught up; if it stays so, ask the log's operator.",
             )
+        chain = f"the chain's root for them is 0x{on_chain.hex()}"
         if on_chain != root:
-            raise GuardError(
-                "AG542",
-                f"{self._source.name} shows {size} entries with root 0x{root.hex()}; the chain's root for them is"
-                f" 0x{on_chain.hex()}. Nothing was copied.",
-                self._what_to_do(),
-            )
+            raise self._fork("AG542", f"shows {size} entries with root 0x{root.hex()}; {chain}", theirs, ours)
+        signed = theirs.beside.head
+        if signed is not None and signed.size == size and signed.root != root:
+            why = f"has the operator's signature of {size} entries with root 0x{signed.root.hex()}; {chain}"
+            raise self._fork("AG542", why, theirs, ours)
 
-    def _behind(self, theirs: TileLog, ours: TileLog) -> Taken:
-        """4. Consistency, for a head older than the copy's."""
-        first = ours.frontier(theirs.size())
-        if first.root() != theirs.checkpoint.root:
-            if not leads_to(ours, first, ours.checkpoint):
-                raise damaged(Folder(self._root), CHECKPOINT, "the tiles beside it do not hash to its root")
-            raise GuardError(
-                "AG545",
-                f"{self._source.name} shows {theirs.size()} entries with another root than the first"
-                f" {theirs.size()} of the copy have. Nothing was copied.",
-                self._what_to_do(),
-            )
-        return Taken(News.BEHIND, ours.size(), ours.checkpoint.root)
+    def _check_consistency(self, theirs: TileLog, ours: TileLog) -> None:
+        """4. Consistency."""
+        if contradicts(theirs, ours):
+            why = f"shows {theirs.size()} entries of another history than the copy's {ours.size()}"
+            raise self._fork("AG545", why, theirs, ours)
+        if theirs.size() < ours.size() and ours.frontier(theirs.size()).root() != theirs.checkpoint.root:
+            raise damaged(Folder(self._root), CHECKPOINT, "the tiles beside it do not hash to its root")
 
-    def _what_to_do(self) -> str:
-        signed = "The signed head" if self._verifier else "That head (whose signature only --vkey checks)"
-        return f"{signed} lies in {self._root / EVIDENCE}: show it to the signers, who can halt the operator's agents."
-
-    def _keep_evidence(self, theirs: TileLog) -> None:
-        """Keeps a head that contradicts the copy; a few prove all that a thousand do, and anyone can make them."""
-        name = f"{theirs.size()}-{theirs.checkpoint.root.hex()[:16]}.note"
-        kept = self._root / EVIDENCE
-        if kept.is_dir() and sum(1 for _ in kept.iterdir()) >= MAX_EVIDENCE:
-            return
+    def _fork(self, code: str, why: str, theirs: TileLog, ours: TileLog | None) -> GuardError:
+        """A fork, once what shows it is kept. Raises AG516 if that fails."""
         try:
-            TileFolder(self._root).write_beside(f"{EVIDENCE}/{name}", theirs.note)
+            remedy = keep(self._root, self._source.name, theirs, ours)
         except (GuardError, OSError) as error:
             raise GuardError(
                 "AG516",
-                f"{self._source.name} contradicts the copy, and the proof of it could not be kept in {kept} ({error})."
-                " Nothing was copied.",
+                f"{self._source.name} contradicts the copy, and the proof of it could not be kept in"
+                f" {self._root / EVIDENCE} ({error}). Nothing was copied.",
                 "Make the folder writable for this user, then look again at once.",
             ) from error
+        return GuardError(code, f"{self._source.name} {why}. Nothing was copied.", remedy)
 
 
 def _not_it(source: Source, why: str) -> GuardError:

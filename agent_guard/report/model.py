@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent_guard.audit import AuditLimits, AuditResult, Extension, Happening
+from agent_guard.audit.witnesses import NOBODY, Cosigned
 from agent_guard.report.buckets import Buckets
 from agent_guard.types import Action, AgentState, Block, Council, LogIdentity
 
@@ -107,6 +108,7 @@ class Report:
         result: what the audit found. `limits`: those it was asked for.
         chain: None if the chain could not be asked, for the reason `unreachable`.
         proof: of the death receipt, None if there is none to prove.
+        cosigned: what the witnesses say whom the auditor named.
     """
 
     agent: str
@@ -121,3 +123,4 @@ class Report:
     chain: ChainSide | None
     unreachable: str | None = None
     proof: EntryProof | None = None
+    cosigned: Cosigned = NOBODY

@@ -25,6 +25,7 @@ def _payload(report: Report) -> dict[str, Any]:
         "agent_id": "0x" + report.agent_id.hex(),
         "log": report.log,
         **report.result.as_dict(),
+        **report.cosigned.as_dict(),
         "faults": [
             {"aspect": fault.aspect.value, "index": fault.index, "what": fault.what, "why": fault.why}
             for fault in report.result.faults

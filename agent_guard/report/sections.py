@@ -153,10 +153,22 @@ def _origin(report: Report) -> list[Block]:
         ("", _hash(result.halted_at)),
         ("state on the chain", report.chain.state.state.name.lower() if report.chain else "unknown"),
         ("log read from", report.log),
+        *_witnesses(report),
     ]
     if report.unreachable:
         rows.append(("the chain", report.unreachable))
     return [Facts([row for row in rows if row != ("", "-")])]
+
+
+def _witnesses(report: Report) -> list[tuple[str, Cell]]:
+    said = report.cosigned
+    if not said.times:
+        return []
+    times = [("not cosigned by it" if time is None else f"at {clock(time)}") for _, time in said.times]
+    each: list[tuple[str, Cell]] = [
+        (f"witness {name}", time) for (name, _), time in zip(said.times, times, strict=True)
+    ]
+    return [("witnesses", said.detail), *each]
 
 
 def _hash(block: ChainBlock | None) -> Cell:

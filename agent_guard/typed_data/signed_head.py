@@ -1,4 +1,4 @@
-"""A head of an operator's log with the operator's signature: the receipt that an agent gets, and half of a fork proof.
+"""A head of an operator's log with the operator's signature: a receipt, beside a published log, half of a fork proof.
 
 Guarantees: a `SignedHead` holds values in range. Says nothing about the signature until `signer` is asked. Trusts
 nobody.
@@ -13,6 +13,8 @@ from typing import Any, Self
 from agent_guard import canonical
 from agent_guard.typed_data.messages import MalformedBallot, checksum_address, head_digest
 
+SIGNED_HEAD = "head.json"
+"""The name of the file in which it lies beside a published checkpoint of the same head."""
 MAX_SIGNATURE = 8_192
 MAX_FILE = 32_768
 

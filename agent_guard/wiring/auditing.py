@@ -61,6 +61,17 @@ def log_of(reader: AnyLog, rows: Iterator[Row]) -> Log:
     return Log(reader.identity(), rows, is_copy=isinstance(reader, TileLog))
 
 
+def checkpoint_of(reader: AnyLog, size: int) -> str | None:
+    """The note that a log has of its head of `size` entries; None if it has none, or none that can be read."""
+    if isinstance(reader, TileLog):
+        return reader.note if reader.size() == size else None
+    try:
+        saved = reader.checkpoint_at_most(size)
+    except GuardError:  # a damaged database: the audit has said so
+        return None
+    return saved.note if saved is not None and saved.size == size else None
+
+
 def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainFacts:
     contract, first = connection.contract, connection.deployment.deploy_block
     last = connection.endpoint.block()

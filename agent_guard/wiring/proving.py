@@ -1,13 +1,14 @@
 """What a chain has to say of one head of a log: asked for making a proof, and for verifying one."""
 
-from collections.abc import Callable
-from math import inf
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from agent_guard.audit import Unreachable
+from agent_guard.audit.terms import Change, Term, terms, why_not
 from agent_guard.chain import deployment as records
 from agent_guard.chain import history
 from agent_guard.chain.deployment import Deployment
 from agent_guard.chain.head_proof import head_slots, operator_slot
+from agent_guard.chain.history import Event
 from agent_guard.errors import GuardError
 from agent_guard.log.bundle import state_of
 from agent_guard.settings import Settings
@@ -21,37 +22,34 @@ def anchored_root(connection: Connection, operator: str, size: int, at: Block) -
 
     None if it never held a head of that size. Raises AG201.
     """
-    contract = connection.contract
-    head = contract.head(operator, at)
-    if head.size == size:
-        return head.root
-    first = connection.deployment.deploy_block
-    extensions = history.events(contract, "Extended", first, at, operator=operator)
-    return next(
-        (bytes(one.arguments["root"]) for one in extensions if one.arguments["newSize"] == size), None
-    )
+    head = connection.contract.head(operator, at)
+    return head.root if head.size == size else _root_among(_extensions(connection, operator, at), size)
 
 
 def root_for(
     connection: Connection | Unreachable, agent: bytes, identity: LogIdentity, size: int, index: int
-) -> bytes | Unreachable | None:
+) -> tuple[bytes | Unreachable | None, Term | None]:
     """The root that this chain and council hold, or held, for a log that claims to be of one of the agent's operators.
 
-    None if they never held a head of that size; why it is not known, where it is not: what stands at `index` in the log
-    of a former operator counts only if it was anchored before he was replaced, for he can go on with his log for ever.
+    None if they never held a head of that size; why it is not known, where it is not: what stands at `index` in an
+    operator's log counts only if it came onto the chain in a term of his, for he can write there before and after it as
+    he likes. With it that term.
     """
     if isinstance(connection, Unreachable):
-        return connection
+        return connection, None
     if other := _other(connection.deployment, identity):
-        return other
+        return other, None
+    operator = identity.operator
     try:
         at = connection.endpoint.block()
-        end = _end_of_term(connection, agent, identity.operator, at)
-        if index >= end:
-            return Unreachable(_not_his(identity.operator, end, index))
-        return anchored_root(connection, identity.operator, size, at)
+        extensions = list(_extensions(connection, operator, at))
+        held = list(terms(_changes(connection, agent, operator, extensions, at), operator))
     except GuardError as error:
-        return Unreachable(error.message)
+        return Unreachable(error.message), None
+    term = next((one for one in held if one.covers(index)), None)
+    if term is None:
+        return Unreachable(why_not(held, operator, index)), None
+    return _root_among(extensions, size), term
 
 
 def asking_chain(settings: Settings) -> Callable[[LogIdentity, int], bytes | None]:
@@ -100,23 +98,47 @@ def state_proof(connection: Connection, operator: str, agent: bytes, at: Block) 
         return state_of(header, answer)
 
 
-def _end_of_term(connection: Connection, agent: bytes, operator: str, at: Block) -> float:
-    """Entries that an operator's log had on chain when he was last replaced as this agent's guard.
-
-    Infinite if he guards it, 0 if he never did.
-    """
-    contract, first = connection.contract, connection.deployment.deploy_block
-    if contract.snapshot([agent], at)[agent].operator == operator:
-        return inf
-    changed = history.events(contract, "OperatorChanged", first, at, agent=agent)
-    ends = [one.arguments["oldSize"] for one in changed if one.arguments["oldOperator"] == operator]
-    return int(max(ends, default=0))
-
-
-def _not_his(operator: str, end: float, index: int) -> str:
-    if end == 0:
-        return f"{operator} never guarded this agent, or had nothing on chain when he was replaced"
-    return (
-        f"{operator} was replaced as this agent's guard when {end} entries of his log were on chain, and entry {index}"
-        " came there later"
+def _extensions(connection: Connection, operator: str, at: Block) -> Iterator[Event]:
+    """All anchors of an operator's log up to a block, oldest first."""
+    return history.events(
+        connection.contract, "Extended", connection.deployment.deploy_block, at, operator=operator
     )
+
+
+def _root_among(extensions: Iterable[Event], size: int) -> bytes | None:
+    return next(
+        (bytes(one.arguments["root"]) for one in extensions if one.arguments["newSize"] == size), None
+    )
+
+
+def _changes(
+    connection: Connection, agent: bytes, operator: str, extensions: Sequence[Event], at: Block
+) -> list[Change]:
+    """Who was to guard an agent, from its registration on; `size` is of the log of `operator`, given its anchors."""
+    first = connection.deployment.deploy_block
+    found = [
+        event
+        for name in ("Registered", "OperatorChanged")
+        for event in history.events(connection.contract, name, first, at, agent=agent)
+    ]
+    changes = []
+    for event in sorted(found, key=_place):
+        said, size = event.arguments, 0
+        for extension in extensions:
+            if _place(extension) > _place(event):
+                break
+            size = extension.arguments["newSize"]
+        changes.append(
+            Change(
+                block=event.block_number,
+                operator=said["newOperator"] if "newOperator" in said else said["operator"],
+                size=size,
+                former=said.get("oldOperator", ""),
+                former_size=said.get("oldSize", 0),
+            )
+        )
+    return changes
+
+
+def _place(event: Event) -> tuple[int, int]:
+    return event.block_number, event.log_index

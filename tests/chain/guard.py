@@ -20,10 +20,10 @@ AGENT = "walker"
 class Guard:
     """What a guard leaves: a log, anchored, its heads signed. `act` acts on a block of one's choice."""
 
-    def __init__(self, town: Any, path: Path) -> None:
+    def __init__(self, town: Any, path: Path, by: str = "operator") -> None:
         self.town, self.path = town, path
         contract = town.contract
-        account = self.operator = keystore.unlock(town.keys.folder / "operator", "devnet")
+        account = self.operator = keystore.unlock(town.keys.folder / by, "devnet")
         self.store = SqliteStore(path, LogIdentity(31_337, contract.address, account.address))
         places = Places(path.parent, "devnet", account.address, AGENT)
         places.create()

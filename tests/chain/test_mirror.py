@@ -123,9 +123,10 @@ def test_log_that_turned_on_its_past_is_a_fork_and_the_proof_is_kept(guard, entr
     rewritten(guard, entries)
     assert mirror(guard, "--no-chain", expect=5)["error"]["code"] == "AG545"
     after = files(copy(guard))
-    (evidence,) = after.keys() - before.keys()
-    assert evidence.startswith(f"evidence/{entries}-")
-    assert after[evidence] == (site(guard) / "checkpoint").read_bytes()
+    (note,) = [name for name in after.keys() - before.keys() if name.endswith(".note")]
+    assert note.startswith(f"evidence/{entries}-")
+    assert after[note] == (site(guard) / "checkpoint").read_bytes()
+    assert after[note.replace(".note", ".json")] == (site(guard) / "head.json").read_bytes()
     assert {name: after[name] for name in before} == before
 
 
@@ -138,7 +139,9 @@ def test_fork_is_told_by_the_chain_to_one_who_never_saw_the_log(guard):
 def test_head_that_is_not_on_chain_is_not_taken(guard):
     mirror(guard)
     rewritten(guard, 20)
+    (site(guard) / "head.json").unlink()  # whoever serves the log may have made this up
     assert mirror(guard, expect=1)["error"]["code"] == "AG541"
+    assert not (copy(guard) / "evidence").exists()
 
 
 def test_source_whose_files_do_not_fit_its_head_changes_nothing(guard):
@@ -271,4 +274,8 @@ def test_evidence_is_not_kept_without_end_nor_through_a_link(guard):
     for number in range(64):
         (copy(guard) / f"evidence/{number}.note").write_text("seen before")
     assert mirror(guard, "--no-chain", expect=5)["error"]["code"] == "AG545"
-    assert len(files(copy(guard) / "evidence")) == 64
+    kept = files(copy(guard) / "evidence")
+    assert sum(name.endswith(".note") for name in kept) == 64
+    assert (
+        len([name for name in kept if name.endswith(".json")]) == 2
+    )  # notes that anyone made keep no signature out

@@ -282,7 +282,8 @@ def site(tmp_path: Path) -> Path:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.sampled_from(["checkpoint", "tile/0/000.p/5", "tile/entries/000.p/5", "content/000.p/5"]), st.data()
+    st.sampled_from(["checkpoint", "head.json", "tile/0/000.p/5", "tile/entries/000.p/5", "content/000.p/5"]),
+    st.data(),
 )
 def test_folder_of_any_bytes_is_read_or_refused(site, tmp_path, name, data):
     path = site / name

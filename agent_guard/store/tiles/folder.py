@@ -2,7 +2,8 @@
 
 Guarantees: every file appears under its name complete and synced, or not at all; the checkpoint comes last, when all
 that it covers is on disk, and till then every file that the checkpoint before needs stays. A process killed anywhere,
-or a caller that gives up, leaves the log of the checkpoint before, and may simply go on. Writes and removes nothing
+or a caller that gives up, leaves the log of the checkpoint before, and may simply go on. At no moment is there a signed
+head of another head than the checkpoint's: it goes before that changes, and comes after. Writes and removes nothing
 outside the folder, whatever links lie in it. Trusts its caller to hand in what belongs together.
 """
 
@@ -17,6 +18,7 @@ from agent_guard.store.sqlite.failures import is_full
 from agent_guard.store.tiles.log import content_path, contents_in
 from agent_guard.store.tiles.source import Folder
 from agent_guard.tlog import CHECKPOINT, WIDTH, Tile, encode_bundle
+from agent_guard.typed_data.signed_head import SIGNED_HEAD
 
 NEW = ".new"
 """What a file that is being written is called behind its name."""
@@ -66,19 +68,44 @@ class TileFolder:
         held = enumerate(contents_in(Folder(self.root), path))
         self._write(path, (_record(None if places >> at & 1 else content) for at, content in held))
 
-    def write_checkpoint(self, note: str) -> None:
-        """Publishes all that was written before."""
+    def write_checkpoint(self, note: str, signed_head: str | None = None) -> None:
+        """Publishes all that was written before, with the operator's signature of the same head, if there is one."""
         for folder in self._touched:
             _sync(folder)
         self._touched.clear()
         self._sweep()
+        kept = signed_head is not None and self._has(SIGNED_HEAD, signed_head.encode())
+        if not kept:
+            self._remove(SIGNED_HEAD)
         self._write(CHECKPOINT, [note.encode()])
         _sync(self.root)
+        if signed_head is not None and not kept:
+            self._write(SIGNED_HEAD, [signed_head.encode()])
+            _sync(self.root)
 
     def write_beside(self, path: str, text: str) -> None:
         """A file that is no part of the log."""
         self._write(path, [text.encode()])
         _sync((self.root / path).parent)
+
+    def _has(self, path: str, data: bytes) -> bool:
+        """Whether a file, not behind a link, holds just this."""
+        file = self.root / path
+        try:
+            same = not file.is_symlink() and file.is_file() and file.stat().st_size == len(data)
+            return same and file.read_bytes() == data
+        except OSError:
+            return False  # it is written anew
+
+    def _remove(self, path: str) -> None:
+        """Makes sure, for good, that there is no such file."""
+        try:
+            (self.root / path).unlink()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _failed(self.root / path, error) from error
+        _sync(self.root)
 
     def _put(self, tile: Tile, path: str, parts: Iterable[bytes]) -> None:
         self._write(path, parts)

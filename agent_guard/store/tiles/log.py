@@ -7,7 +7,7 @@ the tiles to the checkpoint, is for the auditor (`agent_guard.audit`).
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Self
 
 from agent_guard.checkpoint import Checkpoint, NoteError, identity_of, parse, parse_note
@@ -15,6 +15,7 @@ from agent_guard.entry import MAX_ENTRY, SALT_SIZE, Entry, Kind, MalformedEntry
 from agent_guard.errors import GuardError
 from agent_guard.merkle import Frontier, Subtree, range_subtrees
 from agent_guard.store.rows import Content, Row, SavedCheckpoint
+from agent_guard.store.tiles.signed import Beside, beside
 from agent_guard.store.tiles.source import Source, damaged, read
 from agent_guard.tlog import (
     CHECKPOINT,
@@ -26,6 +27,7 @@ from agent_guard.tlog import (
     decode_hashes,
     subtree_of_tiles,
 )
+from agent_guard.typed_data import SignedHead
 from agent_guard.types import FLEET, LogIdentity
 
 MAX_NOTE = 1_000_000
@@ -115,11 +117,27 @@ class TileLog:
             start = first + WIDTH
 
     def checkpoint_at_most(self, size: int) -> SavedCheckpoint | None:
-        """The checkpoint that the files are of, if it has no more than `size` entries."""
-        held = self.checkpoint
+        """The checkpoint that the files are of, if it has no more than `size` entries.
+
+        Its signature is the operator's, checked; empty if there is no signed head beside it.
+        """
+        held, signed = self.checkpoint, self.signed_head()
         if not 0 < held.size <= size:
             return None
-        return SavedCheckpoint(held.size, self.frontier(held.size).nodes, held.root, self.note, b"", None)
+        signature = signed.signature if signed else b""
+        return SavedCheckpoint(
+            held.size, self.frontier(held.size).nodes, held.root, self.note, signature, None
+        )
+
+    @cached_property
+    def beside(self) -> Beside:
+        """What the source has beside the checkpoint, asked once: it may be of another head (a site that moved on)."""
+        return beside(self._source, self._identity)
+
+    def signed_head(self) -> SignedHead | None:
+        """The checkpoint's very head with the operator's signature; None if the source has none of this one."""
+        head, held = self.beside.head, self.checkpoint
+        return head if head is not None and (head.size, head.root) == (held.size, held.root) else None
 
     def frontier(self, size: int) -> Frontier:
         """The frontier that the tiles have at `size` entries. Raises AG515 if they have fewer."""

@@ -6,7 +6,7 @@ Guarantees: reads no more of a file than the caller allows. Trusts neither.
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -56,16 +56,6 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def read(source: Source, path: str, most: int) -> bytes:
-    """A whole file. Raises AG515 if it is longer than `most` bytes, and what `chunks` raises."""
-    data = bytearray()
-    for chunk in source.chunks(path):
-        data += chunk
-        if len(data) > most:
-            raise damaged(source, path, f"it is longer than {most} bytes")
-    return bytes(data)
-
-
 def damaged(source: Source, path: str, why: str) -> GuardError:
     """A file that no log has."""
     return GuardError(
@@ -73,3 +63,15 @@ def damaged(source: Source, path: str, why: str) -> GuardError:
         f"{source.name}/{path} is no file of a log: {why}.",
         "Keep it as evidence; get the log from its guard or from another mirror, and compare: agent-guard audit",
     )
+
+
+def read(
+    source: Source, path: str, most: int, refuse: Callable[[Source, str, str], GuardError] = damaged
+) -> bytes:
+    """A whole file. Raises what `refuse` gives (AG515) if it is longer than `most` bytes, and what `chunks` raises."""
+    data = bytearray()
+    for chunk in source.chunks(path):
+        data += chunk
+        if len(data) > most:
+            raise refuse(source, path, f"it is longer than {most} bytes")
+    return bytes(data)

@@ -1,6 +1,7 @@
 """What the site of a published log answers for, and how it may be cached."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import httpx
@@ -141,3 +142,50 @@ def test_file_that_the_checkpoint_does_not_cover_is_not_given_yet(site, tmp_path
 def test_folder_without_a_checkpoint_gives_nothing(site, tmp_path, note):
     (tmp_path / "site/checkpoint").write_bytes(note)
     assert {site.get(name).status_code for name in FILES[1:]} == {404}
+
+
+# ------------------------------------------------------------------------------- the operator's signature beside it
+
+
+def signed_head(**changes: object) -> str:
+    address = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+    head = {"chain_id": 1, "council": address, "operator": address, "size": 1_234 * 256 + 7}
+    return json.dumps(head | {"root": "0x" + "00" * 32, "signature": "0x" + "11" * 65} | changes)
+
+
+def test_signed_head_of_the_checkpoint_is_given_under_the_rules_of_the_checkpoint(site, tmp_path):
+    (tmp_path / "site/head.json").write_text(signed_head())
+    answer, checkpoint = site.get("head.json"), site.get("checkpoint")
+    assert (answer.status_code, answer.text) == (200, signed_head())
+    assert answer.headers["content-type"] == "application/json"
+    for name in ("cache-control", "access-control-allow-origin", "x-content-type-options"):
+        assert answer.headers[name] == checkpoint.headers[name]
+    assert site("HEAD", "head.json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "x" * 1_000_000,
+        signed_head(size=7),
+        signed_head(root="0x" + "01" * 32),
+        signed_head() + " " * 40_000,
+    ],
+)
+def test_any_other_is_not_and_no_cache_keeps_that_for_long(site, tmp_path, text):
+    assert site.get("head.json").status_code == 404
+    (tmp_path / "site/head.json").write_text(text)
+    answer = site.get("head.json")
+    assert (answer.status_code, answer.headers["cache-control"]) == (404, "max-age=5, must-revalidate")
+
+
+def test_signed_head_behind_a_link_or_beside_no_checkpoint_is_not_given(site, tmp_path):
+    (tmp_path / "head.json").write_text(signed_head())
+    (tmp_path / "site/head.json").symlink_to(tmp_path / "head.json")
+    assert site.get("head.json").status_code == 404
+    (tmp_path / "site/head.json").unlink()
+    (tmp_path / "site/head.json").write_text(signed_head())
+    (tmp_path / "site/checkpoint").unlink()
+    assert site.get("head.json").status_code == 404

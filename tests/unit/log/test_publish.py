@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ class Log:
         self.store = SqliteStore(path, IDENTITY)
         self.store._connection.execute("PRAGMA synchronous = OFF")  # durability is tested elsewhere
         self.frontier, self.counters, self.salt = Frontier(), dict.fromkeys(WHO, 0), salt
+        self.sign: Callable[[int, bytes], bytes] = lambda size, root: bytes(65)
 
     def grow(self, size: int) -> None:
         rows = [self._row(index) for index in range(self.frontier.size, size)]
@@ -48,7 +50,7 @@ class Log:
         size, root = self.frontier.size, self.frontier.root()
         note = sign_note(str(Checkpoint(ORIGIN, size, root)), [SIGNER])
         self.store.save_checkpoint(
-            SavedCheckpoint(size, self.frontier.nodes, root, note, bytes(65), "0x" + "11" * 32)
+            SavedCheckpoint(size, self.frontier.nodes, root, note, self.sign(size, root), "0x" + "11" * 32)
         )
 
     def reader(self) -> Reader:
