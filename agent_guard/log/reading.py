@@ -13,7 +13,7 @@ from agent_guard import canonical
 from agent_guard.entry import Entry, Kind, MalformedEntry
 from agent_guard.errors import GuardError
 from agent_guard.merkle import ProofError, inclusion_proof, verify_inclusion
-from agent_guard.store import Content, Reader, Row, SavedCheckpoint
+from agent_guard.store import Content, Page, Reader, Row, SavedCheckpoint
 from agent_guard.store.rows import erasure_key
 from agent_guard.store.tiles import TileLog
 
@@ -101,17 +101,17 @@ def prove(reader: AnyLog, index: int, size: int | None = None, agent: bytes | No
     return Proof(index, row.leaf, row.body, row.content, hashes, checkpoint)
 
 
-def rows_until_damage(reader: AnyLog) -> Iterator[Row]:
-    """All rows for an auditor; a damaged page ends them exactly at the first row that can't be read, with AG515."""
-    row: Row | None = None
+def pages_until_damage(reader: AnyLog) -> Iterator[Page]:
+    """All rows for an auditor; damage ends them exactly at the first row that can't be read, with AG515."""
+    page: Page | None = None
     try:
-        for row in reader.rows():
-            yield row
+        for page in reader.pages():
+            yield page
     except GuardError:
         # A scan fails a few rows ahead of the damage; single look-ups find the first row that is really gone.
-        expected = row.index + 1 if row else 0
+        expected = page.indices[-1] + 1 if page else 0
         while (found := reader.row(expected)) is not None:
-            yield found
+            yield Page.of([found])
             expected += 1
         raise
 
