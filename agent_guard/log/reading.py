@@ -12,6 +12,7 @@ from typing import Any
 from agent_guard import canonical
 from agent_guard.entry import Entry, Kind, MalformedEntry
 from agent_guard.errors import GuardError
+from agent_guard.log.tree import Subtrees, frontier_at
 from agent_guard.merkle import ProofError, inclusion_proof, verify_inclusion
 from agent_guard.store import Content, Page, Reader, Row, SavedCheckpoint
 from agent_guard.store.rows import erasure_key
@@ -84,8 +85,16 @@ def recorded_erasure(reader: AnyLog, row: Row) -> LogEntry | None:
     return record if record.entry.agent == row.agent else None
 
 
-def prove(reader: AnyLog, index: int, size: int | None = None, agent: bytes | None = None) -> Proof:
+def prove(
+    reader: AnyLog,
+    index: int,
+    size: int | None = None,
+    agent: bytes | None = None,
+    subtrees: Subtrees | None = None,
+) -> Proof:
     """Proves an entry's inclusion in an anchored head: the newest one, or that of `size` entries.
+
+    `subtrees` of this log, for who proves often; without them most of the log is read (but of tiles).
 
     Raises:
         GuardError: AG540 no such entry, AG541 no such head or none that covers it yet, AG515 the log is damaged.
@@ -93,7 +102,10 @@ def prove(reader: AnyLog, index: int, size: int | None = None, agent: bytes | No
     with reader.snapshot():
         row = _row(reader, index, agent)
         checkpoint = _checkpoint(reader, index, size)
-        hashes = tuple(inclusion_proof(index, checkpoint.size, reader.subtree))
+        if subtrees is not None:
+            subtrees.learn(frontier_at(reader, checkpoint.size))
+        known = reader.subtree if subtrees is None else subtrees.of(reader)
+        hashes = tuple(inclusion_proof(index, checkpoint.size, known))
     try:
         verify_inclusion(row.leaf, index, checkpoint.size, hashes, checkpoint.root)
     except ProofError as error:
