@@ -92,7 +92,7 @@ def _parts(pages: Iterator[Page], examination: "_Examination") -> Iterator[Page]
     for page in pages:
         rest: Page | None = page
         while rest is not None:
-            part, rest = rest.split(examination.stride() or len(rest))
+            part, rest = rest.split(examination.room() or len(rest))
             yield part
 
 
@@ -131,9 +131,9 @@ class _Examination:
         self.entries = 0
         self.unreadable: GuardError | None = None
 
-    def stride(self) -> int:
-        """How many rows to take at once: the first after an anchor alone, then as many as lead to the next; 0: any."""
-        return 1 if self._tree.proven == self.entries else self._tree.room()
+    def room(self) -> int:
+        """How many rows may be taken at once: as many as lead to the next anchor; 0: any."""
+        return self._tree.room()
 
     def take(self, rows: Page) -> None:
         """Steps 2 to 7 and 9 for rows in order: at once if nothing about them is remarkable, else one by one."""
@@ -147,6 +147,8 @@ class _Examination:
     def _fits(self, stretch: Stretch) -> bool:
         """Whether none of the steps would find anything in these entries, taken one by one."""
         silence, obedience = self._silence, self._obedience
+        if silence is not None:
+            silence.go_on_to(stretch.start, stretch.begun)
         after = silence.anchored_after if silence else 0
         return (
             self._ending.fits(stretch)

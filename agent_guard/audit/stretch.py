@@ -40,20 +40,23 @@ class Stretch:
     """Rows without a fault of their own.
 
     Args:
-        end: the index after the last.
+        start: the index of the first, `begun`: its time; `end`: the index after the last.
         leaves: their leaf hashes.
         counters: for each agent in it, the counter of its next entry.
-        earliest, latest: of their times, unix ms.
+        earliest, latest: of their times, unix ms; `ordered`: none is before the one it follows.
         own: indices of the audited agent's.
         intents: indices of its intents; `asked_until`: the latest time of those, `blocks`: the heights they name.
         answered: what its outcomes refer to.
     """
 
+    start: int
+    begun: int
     end: int
     leaves: Sequence[bytes]
     counters: Mapping[bytes, int]
     earliest: int
     latest: int
+    ordered: bool
     own: Collection[int]
     intents: frozenset[int]
     asked_until: int
@@ -139,11 +142,14 @@ def _stretch(agent: bytes, rows: Page, words: _Words, counters: dict[bytes, int]
     asks = [own and index < 0 for own, index in zip(mine, asked, strict=True)]
     first, end = rows.indices[0], rows.indices[-1] + 1
     return Stretch(
+        start=first,
+        begun=int(words.time[0]),
         end=end,
         leaves=rows.leaves,
         counters=counters,
         earliest=int(min(words.time)),
         latest=int(max(words.time)),
+        ordered=not any(map(gt, words.time, words.time[1:])),
         own=range(first, end) if all(mine) else {*compress(rows.indices, mine)},
         intents=frozenset(compress(rows.indices, asks)),
         asked_until=int(max(compress(words.time, asks), default=0)),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agent_guard.audit import AuditLimits, ChainFacts, Event, Extension, Happening, Log, Result, audit
 from agent_guard.audit import stretch as module
 from agent_guard.audit.lateness import Lateness
+from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.silence import Silence
 from agent_guard.audit.stops import stops
 from agent_guard.audit.stretch import Stretch, stretch_of
@@ -66,6 +67,14 @@ def test_entries_in_which_nothing_is_remarkable_are_a_stretch():
         1_700_000_000_130,
     )
     assert found.blocks == {7}
+    assert (found.start, found.begun, found.ordered) == (100, 1_700_000_000_100, True)
+
+
+def test_clock_that_goes_back_is_told_by_how_far_apart_the_times_are():
+    given = changed(20, lambda old: row(20, time=1_700_000_000_000))
+    found = stretch(given)
+    assert found is not None
+    assert (found.begun, found.earliest, found.ordered) == (1_700_000_000_000, 1_700_000_000_000, False)
 
 
 def test_what_is_told_of_the_agent_is_not_told_of_others():
@@ -188,17 +197,16 @@ def test_honest_log_is_taken_by_stretches_and_only_what_is_remarkable_alone(hone
     honest.recorder.close()
     taken: list[int] = []
 
-    def watched(given: Page, *rest: Any) -> Stretch | None:
-        found = stretch_of(given, *rest)
-        taken.append(len(given) if found else 0)
-        return found
+    def watched(self: RowChecks, stretch: Stretch) -> None:
+        taken.append(len(stretch.leaves))
+        take(self, stretch)
 
-    with SqliteReader(honest.path) as reader:
+    take = RowChecks.take
+    with SqliteReader(honest.path) as reader, mock.patch.object(RowChecks, "take", watched):
         log = Log(reader.identity(), pages_until_damage(reader))
-        with mock.patch("agent_guard.audit.examination.stretch_of", watched):
-            found = audit(ME, log, honest.facts(), AuditLimits())
+        found = audit(ME, log, honest.facts(), AuditLimits())
     assert found.result is Result.VERIFIED
-    assert sum(taken) == 5 * 39  # between two anchors all but the first
+    assert sum(taken) == 16 + 5 * 40  # all but those before the anchors at 6 and 14: too few, or a start
 
 
 # ------------------------------------------------------------------------------------ at once and one by one, the same
@@ -309,8 +317,12 @@ AHEAD = (BLOCKS[5].timestamp + 60) * 1000
         ({"end": 101}, False),
         ({"latest": AHEAD, "earliest": AHEAD}, True),
         ({"latest": AHEAD + 1, "earliest": AHEAD + 1}, False),
-        ({"earliest": BLOCKS[4].timestamp * 1000 - 59_000}, True),
-        ({"earliest": BLOCKS[4].timestamp * 1000 - 59_001}, False),
+        ({"earliest": BLOCKS[4].timestamp * 1000 - 59_000, "ordered": False}, True),
+        ({"earliest": BLOCKS[4].timestamp * 1000 - 59_001, "ordered": False}, False),
+        ({"earliest": BLOCKS[4].timestamp * 1000 - 60_000}, True),
+        ({"earliest": BLOCKS[4].timestamp * 1000 - 60_001}, False),
+        ({"latest": AHEAD}, True),
+        ({"latest": AHEAD, "ordered": False}, False),
         ({"asked_until": BLOCKS[4].timestamp * 1000 + 360_000}, True),
         ({"asked_until": BLOCKS[4].timestamp * 1000 + 360_001}, False),
     ],
@@ -319,6 +331,25 @@ def test_silence_looks_closer_at_anchors_clocks_and_waits(changes, fits):
     silence = Silence(facts_of(), LIMITS)
     silence.see(entry(18), True)
     assert silence.fits(plain(**changes)) is fits
+
+
+def test_silence_goes_on_to_the_anchor_of_a_stretch_as_of_a_single_entry():
+    at_once, alone = Silence(facts_of(extensions=2), LIMITS), Silence(facts_of(extensions=2), LIMITS)
+    for silence in (at_once, alone):
+        silence.see(entry(8), True)
+        assert silence.anchored_after == 0
+    begun = BLOCKS[4].timestamp * 1000
+    made = stretch([row(index, time=begun + 1_000 * (index - 20)) for index in range(20, 52)], 20)
+    assert made is not None
+    for _ in range(2):
+        at_once.go_on_to(made.start, made.begun)
+        assert at_once.anchored_after == BLOCKS[3].timestamp
+    at_once.go_on_to(made.end - 1, begun + 31_000)
+    alone.see(entry(20), True)
+    for silence in (at_once, alone):
+        assert silence.fits(replace(made, asked_until=begun + 360_000))
+        assert not silence.fits(replace(made, asked_until=begun + 360_001))
+    assert alone.anchored_after == BLOCKS[3].timestamp
 
 
 HALT = happening(Event.HALTED, 2)
