@@ -18,7 +18,7 @@ from pathlib import Path
 from bench_log_sample import ID, facts_of, hash_all, peak_memory
 
 from agent_guard.audit import AuditLimits, ChainFacts, Log, Result, audit
-from agent_guard.log.reading import rows_until_damage
+from agent_guard.log.reading import pages_until_damage
 from agent_guard.store import SqliteReader
 
 
@@ -44,7 +44,7 @@ def main() -> None:
 def _audit(reader: SqliteReader, facts: ChainFacts) -> float:
     """Seconds of one audit of the whole log."""
     started = time.perf_counter()
-    found = audit(ID, Log(reader.identity(), rows_until_damage(reader)), facts, AuditLimits())
+    found = audit(ID, Log(reader.identity(), pages_until_damage(reader)), facts, AuditLimits())
     taken = time.perf_counter() - started
     if found.result is not Result.VERIFIED or found.anchored != facts.head.size:
         raise SystemExit(f"the audit did not verify: {found}")

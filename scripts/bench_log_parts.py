@@ -34,7 +34,7 @@ from agent_guard.api.socket import bind_socket
 from agent_guard.audit import AuditLimits, Log, Result, audit
 from agent_guard.entry import Kind
 from agent_guard.gate import Gate, History, Limits
-from agent_guard.log.reading import rows_until_damage
+from agent_guard.log.reading import pages_until_damage
 from agent_guard.log.recorder import Recorder
 from agent_guard.merkle import Frontier, inclusion_proof
 from agent_guard.store import Row, SqliteReader, SqliteStore
@@ -262,7 +262,7 @@ def auditing(folder: Path, entries: int) -> Iterator[Ratio]:
         facts = facts_of(reader, entries)
         bare = hash_all(reader)
         started = time.perf_counter()
-        found = audit(ID, Log(reader.identity(), rows_until_damage(reader)), facts, AuditLimits())
+        found = audit(ID, Log(reader.identity(), pages_until_damage(reader)), facts, AuditLimits())
         taken = time.perf_counter() - started
     if found.result is not Result.VERIFIED or found.anchored != entries:
         raise SystemExit(f"the audit did not verify: {found}")
@@ -288,7 +288,9 @@ def _memory(folder: Path, entries: int) -> float:
 
 def _audit_alone(path: Path, entries: int, queue: Any) -> None:
     with SqliteReader(path) as reader:
-        audit(ID, Log(reader.identity(), rows_until_damage(reader)), facts_of(reader, entries), AuditLimits())
+        audit(
+            ID, Log(reader.identity(), pages_until_damage(reader)), facts_of(reader, entries), AuditLimits()
+        )
     queue.put(peak_memory())
 
 

@@ -19,9 +19,8 @@ Streams: memory does not grow with the log, and plain entries are checked togeth
 Trusts SHA-256, the chain facts it is handed, and nothing else.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from agent_guard.audit.answers import Answers
 from agent_guard.audit.ending import Ending
@@ -32,11 +31,11 @@ from agent_guard.audit.openness import Openness
 from agent_guard.audit.result import MOST_FAULTS, Aspect, AuditResult, Check, Fault, Result, worst
 from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.silence import Silence
-from agent_guard.audit.stretch import AT_ONCE, LEAST, MOST, MOST_BYTES, Stretch, stretch_of
+from agent_guard.audit.stretch import Stretch, stretch_of
 from agent_guard.audit.tree import AnchoredTree
 from agent_guard.entry import Entry
 from agent_guard.errors import GuardError
-from agent_guard.store import Row
+from agent_guard.store import Page, Row
 from agent_guard.types import LogIdentity
 
 PROGRESS_EVERY = 4096
@@ -44,13 +43,13 @@ PROGRESS_EVERY = 4096
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The log to audit: whose it says it is, and its rows in order. `rows` may raise `GuardError` (AG515: damaged).
+    """The log to audit: whose it says it is, and its rows in order. `pages` may raise `GuardError` (AG515: damaged).
 
     `is_copy`: it was published by its guard or mirrored, and so may honestly end before the chain's head.
     """
 
     identity: LogIdentity
-    rows: Iterator[Row]
+    pages: Iterator[Page]
     is_copy: bool = False
 
 
@@ -71,8 +70,8 @@ def audit(
     known = None if isinstance(chain, Unreachable) or unknown else chain
     examination = _Examination(agent, known, unknown, limits, log.is_copy)
     told = 0
-    for rows in _parts(_rows(log, examination), examination):
-        examination.take(rows)
+    for part in _parts(_pages(log, examination), examination):
+        examination.take(part)
         if examination.entries - told >= PROGRESS_EVERY:
             told = examination.entries
             progress(told)
@@ -80,25 +79,21 @@ def audit(
     return examination.conclude()
 
 
-def _rows(log: Log, examination: "_Examination") -> Iterator[Row]:
-    """The rows, until the log can't be read any further; what stopped them is kept for step 8."""
+def _pages(log: Log, examination: "_Examination") -> Iterator[Page]:
+    """The pages, until the log can't be read any further; what stopped them is kept for step 8."""
     try:
-        yield from log.rows
+        yield from log.pages
     except GuardError as error:
         examination.unreadable = error
 
 
-def _parts(rows: Iterator[Row], examination: "_Examination") -> Iterator[list[Row]]:
-    """The rows in parts of which each may be a stretch: none reaches over an anchor, none is too large."""
-    while part := list(islice(rows, min(LEAST, examination.stride()))):
-        most, size = examination.stride(), 0
-        while len(part) < most and size < MOST_BYTES:
-            more = list(islice(rows, min(AT_ONCE, most - len(part))))
-            if not more:
-                break
-            part += more
-            size += sum([len(row.content.body) for row in more if row.content])
-        yield part
+def _parts(pages: Iterator[Page], examination: "_Examination") -> Iterator[Page]:
+    """The pages, cut at the anchors, so that each part may be a stretch."""
+    for page in pages:
+        rest: Page | None = page
+        while rest is not None:
+            part, rest = rest.split(examination.room() or len(rest))
+            yield part
 
 
 def _owner(identity: LogIdentity, chain: ChainFacts | Unreachable) -> str | None:
@@ -136,12 +131,11 @@ class _Examination:
         self.entries = 0
         self.unreadable: GuardError | None = None
 
-    def stride(self) -> int:
-        """How many rows to take at once: the first after an anchor alone, then as many as lead to the next."""
-        room = self._tree.room()
-        return 1 if self._tree.proven == self.entries else min(room or MOST, MOST)
+    def room(self) -> int:
+        """How many rows may be taken at once: as many as lead to the next anchor; 0: any."""
+        return self._tree.room()
 
-    def take(self, rows: Sequence[Row]) -> None:
+    def take(self, rows: Page) -> None:
         """Steps 2 to 7 and 9 for rows in order: at once if nothing about them is remarkable, else one by one."""
         stretch = stretch_of(rows, self._agent, self._checks.expected, self._checks.counters)
         if stretch is not None and self._fits(stretch):
@@ -153,6 +147,8 @@ class _Examination:
     def _fits(self, stretch: Stretch) -> bool:
         """Whether none of the steps would find anything in these entries, taken one by one."""
         silence, obedience = self._silence, self._obedience
+        if silence is not None:
+            silence.go_on_to(stretch.start, stretch.begun)
         after = silence.anchored_after if silence else 0
         return (
             self._ending.fits(stretch)

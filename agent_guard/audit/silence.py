@@ -33,7 +33,7 @@ class Silence:
         self._at = -1
         self._segment_end: float = 0  # all three are of the anchor that covers the entry seen last
         self._latest_ms = inf
-        self._oldest: Entry | None = None
+        self._oldest: tuple[int, int] | None = None  # index and time
         self._newest_ms = 0
         self._back: tuple[int, float] | None = None
         self._alive = False
@@ -45,8 +45,7 @@ class Silence:
     def see(self, entry: Entry, of_agent: bool) -> None:
         """Takes the log's next entry; `of_agent`: it is the audited agent's. Flat, for it sees every entry there is."""
         time = entry.time
-        if entry.index >= self._segment_end:
-            self._pass_anchors(entry)
+        self.go_on_to(entry.index, time)
         if time > self._latest_ms and self._ahead is None:
             self._ahead = self._too_young(entry)
         if time > self._newest_ms:
@@ -56,21 +55,36 @@ class Silence:
         if of_agent:
             kind = entry.kind
             if kind is _INTENT:
-                if self._oldest is not None and time - self._oldest.time > self._wait_ms:
-                    self._silent = self._silent or self._was_silent(entry, self._oldest)
+                if self._oldest is not None and time - self._oldest[1] > self._wait_ms:
+                    self._silent = self._silent or self._was_silent(entry, *self._oldest)
             elif kind is _START:
                 self._alive = True
             elif kind is _EXIT or kind is _DEATH:
                 self._alive = False
 
+    def go_on_to(self, index: int, time: int) -> None:
+        """Goes on to the anchor that covers the log's next entry, if there is one. Asked for it twice, stays there."""
+        if index < self._segment_end:
+            return
+        while self._at < len(self._anchors) and index >= self._segment_end:
+            if self._at >= 0:
+                self.anchored_after = self._anchors[self._at].block.timestamp
+            self._at += 1
+            ended = self._at == len(self._anchors)
+            self._segment_end = inf if ended else self._anchors[self._at].new_size
+        covered = self._at < len(self._anchors)
+        self._latest_ms = (self._anchors[self._at].block.timestamp + CLOCK_SECONDS) * 1000 if covered else inf
+        self._oldest = (index, time) if self._anchors else None
+
     def fits(self, stretch: Stretch) -> bool:
         """Whether `see` would find nothing in any of its entries: all under one anchor, no clock and no wait amiss."""
-        newest, waited = max(self._newest_ms, stretch.latest), self._oldest
+        waited, before = self._oldest, self._newest_ms
+        newest = before if stretch.ordered else max(before, stretch.latest)
         return (
             stretch.end <= self._segment_end
             and stretch.latest <= self._latest_ms
             and newest - stretch.earliest <= _CLOCK_MS
-            and (waited is None or stretch.asked_until - waited.time <= self._wait_ms)
+            and (waited is None or stretch.asked_until - waited[1] <= self._wait_ms)
         )
 
     def take(self, stretch: Stretch) -> None:
@@ -95,18 +109,6 @@ class Silence:
             )
         return said
 
-    def _pass_anchors(self, entry: Entry) -> None:
-        """Goes on to the anchor that covers this entry, if there is one."""
-        while self._at < len(self._anchors) and entry.index >= self._segment_end:
-            if self._at >= 0:
-                self.anchored_after = self._anchors[self._at].block.timestamp
-            self._at += 1
-            ended = self._at == len(self._anchors)
-            self._segment_end = inf if ended else self._anchors[self._at].new_size
-        covered = self._at < len(self._anchors)
-        self._latest_ms = (self._anchors[self._at].block.timestamp + CLOCK_SECONDS) * 1000 if covered else inf
-        self._oldest = entry if self._anchors else None
-
     def _goes_back(self, entry: Entry) -> None:
         back = (self._newest_ms - entry.time) / 1000
         if self._back is None or back > self._back[1]:
@@ -119,10 +121,10 @@ class Silence:
             " which anchored it: the guard's clock was ahead, so that no time of its own can be relied on"
         )
 
-    def _was_silent(self, entry: Entry, oldest: Entry) -> str:
-        waited = (entry.time - oldest.time) / 1000
+    def _was_silent(self, entry: Entry, oldest: int, since: int) -> str:
+        waited = (entry.time - since) / 1000
         return (
-            f"the guard was silent: entry {entry.index} lets the agent act while entry {oldest.index}, {waited:.0f} s"
+            f"the guard was silent: entry {entry.index} lets the agent act while entry {oldest}, {waited:.0f} s"
             f" older, was not anchored yet (limit: {self._limits.silence_seconds:.0f} s)"
         )
 

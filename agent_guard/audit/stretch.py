@@ -2,43 +2,37 @@
 
 An audit spends its time on the common case: intents and outcomes, each where it belongs, each hashing to what it must.
 For a stretch of those every check is made on all entries at once, by the same rules as for one (`rows.py`), at a
-fraction of the cost. Guarantees: `stretch_of` gives None unless `RowChecks` would find every single entry of the rows
-faultless and each is an intent or an outcome without public metadata; whatever is odd is looked at one by one. A test
-holds audits with and without stretches to the same result.
+fraction of the cost: each entry must be, to the byte, what a guard would write of its row, its content and a few words
+of its own. Guarantees: `stretch_of` gives None unless `RowChecks` would find every single entry of the rows faultless
+and each is an intent or an outcome without public metadata; whatever is odd is looked at one by one. A test holds
+audits with and without stretches to the same result.
 """
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import compress
+from operator import ge, gt
 from typing import NamedTuple
 
 from agent_guard.canonical import MAX_INTEGER
 from agent_guard.entry import FORMAT, SALT_SIZE, Kind
-from agent_guard.store import Content, Row
+from agent_guard.store import Page
 
 LEAST = 16
 """Fewer rows are not worth it."""
-MOST = 1_024
-AT_ONCE = 64
-MOST_BYTES = 4 << 20
-"""Of content, in one stretch; and what `AT_ONCE` rows more may hold."""
 
-_INTENT, _OUTCOME = Kind.INTENT.value, Kind.OUTCOME.value
-_ANY, _INT = "(.{64})", "(0|[1-9][0-9]{0,15})"
-# One line for each entry. An intent names its block and refers to nothing; an outcome refers to something. That the 64
-# characters are hexadecimal digits shows when they are compared, which is faster than to look at each.
+_INT = "(?:0|[1-9][0-9]{0,15})"
+# Finds in an entry's line what nothing else tells: the hash and the number of its block, what it answers (an outcome
+# does, an intent does not) and its time. Passes over the rest, which is compared with its one spelling. A time has 13
+# digits (years 2001 to 2286), so that the earliest is the first as text.
 _LINE = re.compile(
-    (
-        rf'^\{{"agent":"0x{_ANY}","block":\{{"hash":"0x{_ANY}","number":{_INT}\}},"commitment":"0x{_ANY}",'
-        rf'"counter":{_INT},"format":"{re.escape(FORMAT)}","index":{_INT},'
-        rf'"kind":"(?:({_INTENT})"|{_OUTCOME}","refers_to":{_INT}),"time":{_INT}\}}$'
-    ).encode(),
-    re.MULTILINE,
+    rf'^.{{97}}(.{{64}})","number":({_INT})\}}.{{93}}[0-9]{{1,16}}.{{34}}[0-9]{{1,16}},"kind":"'
+    rf'(?:{Kind.INTENT.value}"|{Kind.OUTCOME.value}"(,"refers_to":({_INT}))),"time":([1-9][0-9]{{12}})\}}$',
+    re.MULTILINE | re.DOTALL,
 )
-
-
-_HASH = re.compile(b"[0-9a-f]{64}")
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +40,23 @@ class Stretch:
     """Rows without a fault of their own.
 
     Args:
-        end: the index after the last.
+        start: the index of the first, `begun`: its time; `end`: the index after the last.
         leaves: their leaf hashes.
         counters: for each agent in it, the counter of its next entry.
-        earliest, latest: of their times, unix ms.
+        earliest, latest: of their times, unix ms; `ordered`: none is before the one it follows.
         own: indices of the audited agent's.
         intents: indices of its intents; `asked_until`: the latest time of those, `blocks`: the heights they name.
         answered: what its outcomes refer to.
     """
 
+    start: int
+    begun: int
     end: int
     leaves: Sequence[bytes]
     counters: Mapping[bytes, int]
     earliest: int
     latest: int
+    ordered: bool
     own: Collection[int]
     intents: frozenset[int]
     asked_until: int
@@ -67,109 +64,95 @@ class Stretch:
     answered: Sequence[int]
 
 
-def stretch_of(
-    rows: Sequence[Row], agent: bytes, expected: int, counters: Mapping[bytes, int]
-) -> Stretch | None:
+def stretch_of(rows: Page, agent: bytes, expected: int, counters: Mapping[bytes, int]) -> Stretch | None:
     """The rows as a stretch, for an audit of `agent`; None if they are to be looked at one by one.
 
     Args:
         expected: the index that must come next.
         counters: of each agent's next entry, so far.
     """
-    if len(rows) < LEAST:
+    if len(rows) < LEAST or None in rows.salts or None in rows.contents:
         return None
-    indices, agents, counted, kinds, bodies, leaves, contents, _ = zip(*rows, strict=True)
-    text = b"\n".join(bodies)
-    # As many lines as rows, and each of them, from its first to its last byte, an entry.
+    text = b"\n".join(rows.bodies).decode("latin-1")
     lines = _LINE.findall(text)
-    if len(lines) != len(rows) or text.count(b"\n") != len(rows) - 1:
+    next_counters = _count(rows, counters)
+    # As many lines as rows, and each of them, from its first to its last character, an entry.
+    if len(lines) != len(rows) or next_counters is None:
         return None
-    columns, end = _Columns(*zip(*lines, strict=True)), expected + len(rows)
-    next_counters = _count(agents, counted, counters)
-    named = {each: each.hex().encode() for each in set(agents)}
+    words = _Words(*zip(*lines, strict=True))
     if (
-        next_counters is None
-        or indices != tuple(range(expected, end))
-        or tuple(map(int, columns.place)) != indices
-        or tuple(map(int, columns.counter)) != counted
-        or columns.agent != tuple([named[each] for each in agents])
-        or not all(map(_HASH.fullmatch, set(columns.block_hash)))
-        or kinds != tuple([_INTENT if asks else _OUTCOME for asks in columns.intent])
-        or leaves != tuple([sha256(b"\x00" + body).digest() for body in bodies])
-        or not _open(contents, columns.commitment)
+        rows.indices != tuple(range(expected, expected + len(rows)))
+        or any(map(gt, rows.counters, rows.indices))
+        or not all(map(_HASH.fullmatch, set(words.block_hash)))
+        or text != _spelled(rows, words)
+        or rows.leaves != tuple([sha256(b"\x00" + body).digest() for body in rows.bodies])
+        or {len(salt) for salt in rows.salts if salt is not None} != {SALT_SIZE}
     ):
         return None
-    return _stretch(agent, agents, columns, leaves, next_counters, end)
+    return _stretch(agent, rows, words, next_counters)
 
 
-class _Columns(NamedTuple):
-    """What the lines say, each as text: digits that may be beyond what an entry can hold."""
+class _Words(NamedTuple):
+    """What the lines say that nothing else tells, as text: numbers may be beyond what an entry can hold."""
 
-    agent: tuple[bytes, ...]
-    block_hash: tuple[bytes, ...]
-    block_number: tuple[bytes, ...]
-    commitment: tuple[bytes, ...]
-    counter: tuple[bytes, ...]
-    place: tuple[bytes, ...]
-    intent: tuple[bytes, ...]
-    refers_to: tuple[bytes, ...]
-    time: tuple[bytes, ...]
+    block_hash: tuple[str, ...]
+    block_number: tuple[str, ...]
+    answer: tuple[str, ...]
+    refers_to: tuple[str, ...]
+    time: tuple[str, ...]
 
 
-def _count(
-    agents: Sequence[bytes], counted: Sequence[int], before: Mapping[bytes, int]
-) -> dict[bytes, int] | None:
+def _count(rows: Page, before: Mapping[bytes, int]) -> dict[bytes, int] | None:
     """The counters after these entries; None if one is not its agent's next."""
-    after: dict[bytes, int] = {}
-    for agent, counter in zip(agents, counted, strict=True):
-        if counter != (after[agent] if agent in after else before.get(agent, 0)):
+    after = {agent: before.get(agent, 0) for agent in set(rows.agents)}
+    if len(after) == 1:  # as a rule, and at once
+        agent, first = after.popitem()
+        end = first + len(rows)
+        return {agent: end} if rows.counters == tuple(range(first, end)) else None
+    for agent, counter in zip(rows.agents, rows.counters, strict=True):
+        if counter != after[agent]:
             return None
         after[agent] = counter + 1
     return after
 
 
-def _open(contents: Sequence[Content | None], commitments: Sequence[bytes]) -> bool:
-    """Whether every content is there and hashes to its commitment."""
-    if None in contents:
-        return False
-    held = [content for content in contents if content is not None]
-    digests = b"".join([sha256(salt + body).digest() for salt, body in held])
-    return {len(salt) for salt, _ in held} == {SALT_SIZE} and digests.hex().encode() == b"".join(commitments)
+def _spelled(rows: Page, words: _Words) -> str:
+    """The lines as `Entry.encode` makes them of what the rows, their contents and these words say."""
+    names = {agent: agent.hex() for agent in set(rows.agents)}
+    commitments = [
+        sha256(salt + body).hexdigest()
+        for salt, body in zip(rows.salts, rows.contents, strict=True)
+        if salt is not None and body is not None
+    ]
+    told = zip(rows.indices, rows.agents, rows.counters, rows.kinds, commitments, *words, strict=True)
+    lines = [
+        f'{{"agent":"0x{names[agent]}","block":{{"hash":"0x{block}","number":{number}}},"commitment":"0x{commitment}",'
+        f'"counter":{counter},"format":"{FORMAT}","index":{index},"kind":"{kind}"{answer},"time":{time}}}'
+        for index, agent, counter, kind, commitment, block, number, answer, _, time in told
+    ]
+    return "\n".join(lines)
 
 
-def _stretch(
-    agent: bytes,
-    agents: Sequence[bytes],
-    columns: _Columns,
-    leaves: Sequence[bytes],
-    counters: dict[bytes, int],
-    end: int,
-) -> Stretch | None:
-    """What the rest of the audit asks of the entries; None if a number is beyond what an entry can hold."""
-    times, first = list(map(int, columns.time)), end - len(agents)
-    answers = [(first + at, int(asked)) for at, asked in enumerate(columns.refers_to) if asked]
-    if (
-        max(times) > MAX_INTEGER
-        or max(map(int, set(columns.block_number))) > MAX_INTEGER
-        or any(asked >= index for index, asked in answers)
-    ):
+def _stretch(agent: bytes, rows: Page, words: _Words, counters: dict[bytes, int]) -> Stretch | None:
+    """What the rest of the audit asks of the entries; None if one answers none before it, or a number is too large."""
+    asked = [int(index or -1) for index in words.refers_to]
+    if max(map(int, set(words.block_number))) > MAX_INTEGER or any(map(ge, asked, rows.indices)):
         return None
-    whose = set(agents)
-    own = (
-        range(first, end)
-        if whose == {agent}
-        else {first + at for at, each in enumerate(agents) if each == agent}
-    )
-    asked = [at for at, asks in enumerate(columns.intent) if asks and first + at in own]
+    mine = list(map(agent.__eq__, rows.agents))
+    asks = [own and index < 0 for own, index in zip(mine, asked, strict=True)]
+    first, end = rows.indices[0], rows.indices[-1] + 1
     return Stretch(
+        start=first,
+        begun=int(words.time[0]),
         end=end,
-        leaves=leaves,
+        leaves=rows.leaves,
         counters=counters,
-        earliest=min(times),
-        latest=max(times),
-        own=own,
-        intents=frozenset([first + at for at in asked]),
-        asked_until=max([times[at] for at in asked], default=0),
-        blocks=frozenset(map(int, {columns.block_number[at] for at in asked})),
-        answered=[asked for index, asked in answers if index in own],
+        earliest=int(min(words.time)),
+        latest=int(max(words.time)),
+        ordered=not any(map(gt, words.time, words.time[1:])),
+        own=range(first, end) if all(mine) else {*compress(rows.indices, mine)},
+        intents=frozenset(compress(rows.indices, asks)),
+        asked_until=int(max(compress(words.time, asks), default=0)),
+        blocks=frozenset(map(int, {*compress(words.block_number, asks)})),
+        answered=[index for own, index in zip(mine, asked, strict=True) if own and index >= 0],
     )

@@ -58,7 +58,7 @@ def audit(
     from agent_guard.audit import AuditLimits, Unreachable
     from agent_guard.audit import audit as examine
     from agent_guard.audit.witnesses import cosigned, root_on_chain
-    from agent_guard.log.reading import rows_until_damage
+    from agent_guard.log.reading import pages_until_damage
     from agent_guard.typed_data import agent_id
     from agent_guard.wiring.auditing import (
         checkpoint_of,
@@ -86,8 +86,8 @@ def audit(
         facts = connection if isinstance(connection, Unreachable) else gather(connection, identity, claimed)
         age = chosen.max_unanchored_age
         limits = AuditLimits(chosen.max_unanchored_entries, age, age, max_overrun)
-        rows = rows_until_damage(reader)
-        seen = wanted.watch(rows, identity, facts) if wanted else rows
+        pages = pages_until_damage(reader)
+        seen = wanted.watch(pages, identity, facts) if wanted else pages
         with out.progress(f"auditing {agent}", reader.size()) as advance:
             result = examine(identity, log_of(reader, seen), facts, limits, advance)
         size, root = result.anchored, root_on_chain(facts, result.anchored)

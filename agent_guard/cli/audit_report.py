@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agent_guard.audit import AuditLimits, AuditResult, ChainFacts, Unreachable
     from agent_guard.audit.witnesses import Cosigned
     from agent_guard.report import Chronicle, Form
-    from agent_guard.store import Row
+    from agent_guard.store import Page
     from agent_guard.types import LogIdentity
     from agent_guard.wiring import Connection
 
@@ -28,14 +28,14 @@ class Reporting:
     chronicle: "Chronicle | None" = None
 
     def watch(
-        self, rows: "Iterator[Row]", identity: bytes, facts: "ChainFacts | Unreachable"
-    ) -> "Iterator[Row]":
-        """The rows for the audit, seen in passing."""
+        self, pages: "Iterator[Page]", identity: bytes, facts: "ChainFacts | Unreachable"
+    ) -> "Iterator[Page]":
+        """The log for the audit, seen in passing."""
         from agent_guard.report import Chronicle
         from agent_guard.wiring.reporting import window
 
         self.chronicle = Chronicle(identity, window(facts))
-        return self.chronicle.watch(rows)
+        return self.chronicle.watch(pages)
 
     def write(
         self,

@@ -2,8 +2,9 @@
 
 Guarantees: signs only heads of what is on disk, and each size once; a head that covers an entry is given again whenever
 it is asked for, and at most one is signed every `interval` seconds, whatever agents ask and however fast the log grows.
-Each receipt is checked before it is given. Two heads of one log never contradict each other (`ICouncil.proveFork`);
-those of a log that was restored from an old copy do, and halt its agents.
+Each receipt is checked before it is given; it costs the reading of a few hundred leaves, however long the log, and
+once that of older ones which none needed before. Two heads of one log never contradict each other
+(`ICouncil.proveFork`); those of a log that was restored from an old copy do, and halt its agents.
 
 Trusts the store and the signer that wiring hands in; it holds no key. May be used from several threads.
 """
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent_guard.errors import GuardError
-from agent_guard.log.tree import frontier_at
+from agent_guard.log.tree import Subtrees, frontier_at
 from agent_guard.merkle import Frontier, ProofError, inclusion_proof, verify_inclusion
 from agent_guard.store import Reader, Row
 from agent_guard.typed_data import SignedHead
@@ -53,6 +54,8 @@ class Receipts:
     ) -> None:
         self._identity, self._sign, self._acknowledged = identity, sign, acknowledged
         self._interval, self._clock = interval, clock
+        self.subtrees = Subtrees()
+        """What was read of the log's tree, for whoever else proves something."""
         self._lock = threading.Lock()  # over what follows
         self._tree: Frontier | None = None
         self._last: SignedHead | None = None
@@ -67,7 +70,7 @@ class Receipts:
         head = self._covering(reader, row.index)
         if head is None:
             return None
-        hashes = tuple(inclusion_proof(row.index, head.size, reader.subtree))
+        hashes = tuple(inclusion_proof(row.index, head.size, self.subtrees.of(reader)))
         try:
             verify_inclusion(row.leaf, row.index, head.size, hashes, head.root)
         except ProofError as error:
@@ -97,5 +100,6 @@ class Receipts:
         else:
             tree = self._tree.copy()
             tree.extend(reader.leaves(tree.size, size))
+        self.subtrees.learn(tree)
         self._tree, root, who = tree, tree.root(), self._identity
         return SignedHead(who.chain_id, who.council, who.operator, size, root, self._sign(size, root))

@@ -12,8 +12,9 @@ from typing import Any
 from agent_guard import canonical
 from agent_guard.entry import Entry, Kind, MalformedEntry
 from agent_guard.errors import GuardError
+from agent_guard.log.tree import Subtrees, frontier_at
 from agent_guard.merkle import ProofError, inclusion_proof, verify_inclusion
-from agent_guard.store import Content, Reader, Row, SavedCheckpoint
+from agent_guard.store import Content, Page, Reader, Row, SavedCheckpoint
 from agent_guard.store.rows import erasure_key
 from agent_guard.store.tiles import TileLog
 
@@ -84,8 +85,16 @@ def recorded_erasure(reader: AnyLog, row: Row) -> LogEntry | None:
     return record if record.entry.agent == row.agent else None
 
 
-def prove(reader: AnyLog, index: int, size: int | None = None, agent: bytes | None = None) -> Proof:
+def prove(
+    reader: AnyLog,
+    index: int,
+    size: int | None = None,
+    agent: bytes | None = None,
+    subtrees: Subtrees | None = None,
+) -> Proof:
     """Proves an entry's inclusion in an anchored head: the newest one, or that of `size` entries.
+
+    `subtrees` of this log, for who proves often; without them most of the log is read (but of tiles).
 
     Raises:
         GuardError: AG540 no such entry, AG541 no such head or none that covers it yet, AG515 the log is damaged.
@@ -93,7 +102,10 @@ def prove(reader: AnyLog, index: int, size: int | None = None, agent: bytes | No
     with reader.snapshot():
         row = _row(reader, index, agent)
         checkpoint = _checkpoint(reader, index, size)
-        hashes = tuple(inclusion_proof(index, checkpoint.size, reader.subtree))
+        if subtrees is not None:
+            subtrees.learn(frontier_at(reader, checkpoint.size))
+        known = reader.subtree if subtrees is None else subtrees.of(reader)
+        hashes = tuple(inclusion_proof(index, checkpoint.size, known))
     try:
         verify_inclusion(row.leaf, index, checkpoint.size, hashes, checkpoint.root)
     except ProofError as error:
@@ -101,17 +113,17 @@ def prove(reader: AnyLog, index: int, size: int | None = None, agent: bytes | No
     return Proof(index, row.leaf, row.body, row.content, hashes, checkpoint)
 
 
-def rows_until_damage(reader: AnyLog) -> Iterator[Row]:
-    """All rows for an auditor; a damaged page ends them exactly at the first row that can't be read, with AG515."""
-    row: Row | None = None
+def pages_until_damage(reader: AnyLog) -> Iterator[Page]:
+    """All rows for an auditor; damage ends them exactly at the first row that can't be read, with AG515."""
+    page: Page | None = None
     try:
-        for row in reader.rows():
-            yield row
+        for page in reader.pages():
+            yield page
     except GuardError:
         # A scan fails a few rows ahead of the damage; single look-ups find the first row that is really gone.
-        expected = row.index + 1 if row else 0
+        expected = page.indices[-1] + 1 if page else 0
         while (found := reader.row(expected)) is not None:
-            yield found
+            yield Page.of([found])
             expected += 1
         raise
 

@@ -4,9 +4,52 @@ Trusts the store: this is the guard's own view of its own log. An auditor derive
 """
 
 from agent_guard.checkpoint import Checkpoint
-from agent_guard.merkle import Frontier, consistency_proof, range_subtrees, verify_consistency
+from agent_guard.merkle import (
+    Frontier,
+    Subtree,
+    consistency_proof,
+    node_hash,
+    range_subtrees,
+    verify_consistency,
+)
 from agent_guard.store import Reader, SavedCheckpoint
 from agent_guard.store.tiles import TileLog
+
+KEPT = 8
+"""The least level of which roots are kept: those over 256 entries."""
+
+
+class Subtrees:
+    """The roots of the perfect subtrees of a log that only grows: what was read once for a proof is not read again.
+
+    Guarantees: a proof from a part of the log that was read before reads no more than three times 256 leaves. Memory:
+    some 400 bytes for every 256 entries that were read. May be used from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], bytes] = {}
+
+    def learn(self, tree: Frontier) -> None:
+        """Keeps the frontier of the log at some size: with it a proof for one of the newest entries reads little."""
+        for (level, index), root in zip(range_subtrees(0, tree.size), tree.nodes, strict=True):
+            if level >= KEPT:
+                self._known[level, index] = root
+
+    def of(self, reader: Reader | TileLog) -> Subtree:
+        """The roots, those not known as `reader` has them. Raises AG515 if leaves are missing."""
+
+        def subtree(level: int, index: int) -> bytes:
+            if level < KEPT:
+                return reader.subtree(level, index)
+            if (level, index) not in self._known:
+                self._known[level, index] = (
+                    reader.subtree(level, index)
+                    if level == KEPT
+                    else node_hash(subtree(level - 1, 2 * index), subtree(level - 1, 2 * index + 1))
+                )
+            return self._known[level, index]
+
+        return subtree
 
 
 def frontier_at(reader: Reader | TileLog, size: int) -> Frontier:

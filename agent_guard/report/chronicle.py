@@ -15,7 +15,7 @@ from agent_guard.entry import SALT_SIZE, Entry, Kind, MalformedEntry, commitment
 from agent_guard.log.words import erased_by, in_words, without_content
 from agent_guard.report.buckets import Buckets
 from agent_guard.report.model import Line, LogSide, Span
-from agent_guard.store import Content, Row
+from agent_guard.store import Content, Page, Row
 from agent_guard.types import FLEET
 
 ACTIONS = frozenset({Kind.INTENT, Kind.OUTCOME, Kind.REFUSED, Kind.DECISION})
@@ -76,12 +76,13 @@ class Chronicle:
         self.tools: Counter[str] = Counter()
         self.odd_times = 0
 
-    def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The same rows, seen in passing."""
-        for row in rows:
-            if row.agent in (self._agent, FLEET):
-                self._see(row)
-            yield row
+    def watch(self, pages: Iterable[Page]) -> Iterator[Page]:
+        """The same pages, seen in passing."""
+        for page in pages:
+            for row in page:
+                if row.agent in (self._agent, FLEET):
+                    self._see(row)
+            yield page
 
     def side(self) -> LogSide:
         """All that was kept, once the rows have passed."""

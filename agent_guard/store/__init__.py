@@ -7,7 +7,17 @@ else: what a log says is believed only by who checks it against the chain (`agen
 """
 
 from agent_guard.store.protocol import Reader, Store
-from agent_guard.store.rows import Content, Row, SavedCheckpoint
+from agent_guard.store.rows import Content, Page, Row, SavedCheckpoint, pages_of
 from agent_guard.store.sqlite import SqliteReader, SqliteStore
 
-__all__ = ["Content", "Reader", "Row", "SavedCheckpoint", "SqliteReader", "SqliteStore", "Store"]
+__all__ = [
+    "Content",
+    "Page",
+    "Reader",
+    "Row",
+    "SavedCheckpoint",
+    "SqliteReader",
+    "SqliteStore",
+    "Store",
+    "pages_of",
+]

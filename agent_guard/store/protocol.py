@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
-from agent_guard.store.rows import Row, SavedCheckpoint
+from agent_guard.store.rows import Page, Row, SavedCheckpoint
 from agent_guard.types import LogIdentity
 
 
@@ -47,6 +47,9 @@ class Reader(Protocol):
 
     def rows(self, start: int = 0, end: int | None = None, agent: bytes | None = None) -> Iterator[Row]:
         """The rows from index `start` to `end` - 1 (None: to the last), of one agent or of all, in order, streaming."""
+
+    def pages(self) -> Iterator[Page]:
+        """All rows, in order, streaming: what `rows` gives, for who reads very many. May fail ahead of the damage."""
 
     def last_rows(self, count: int, agent: bytes | None = None) -> list[Row]:
         """The newest `count` rows, of one agent or of all, oldest first."""

@@ -1,10 +1,15 @@
-"""The shapes in which a log is written and read, the same for every store. Values without behaviour, and one name.
+"""The shapes in which a log is written and read, the same for every store. Values without behaviour, and one name."""
 
-Rows and contents are named tuples: an audit makes millions of them, in a fifth of the time of a frozen dataclass.
-"""
-
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
+
+from agent_guard.errors import GuardError
+
+PAGE_ROWS = 256
+"""Rows of a page at the most."""
+PAGE_BYTES = 4 << 20
+"""Bytes of entries and contents in a page, after which no more rows are added to it."""
 
 
 class Content(NamedTuple):
@@ -30,6 +35,69 @@ class Row(NamedTuple):
     leaf: bytes
     content: Content | None
     idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One or more rows in order, by columns: who reads a million of them would spend a third of its time on `Row`s.
+
+    Each column has one value for each row; those of salts and contents are None where a row has no content.
+    """
+
+    indices: tuple[int, ...]
+    agents: tuple[bytes, ...]
+    counters: tuple[int, ...]
+    kinds: tuple[str, ...]
+    bodies: tuple[bytes, ...]
+    leaves: tuple[bytes, ...]
+    salts: tuple[bytes | None, ...]
+    contents: tuple[bytes | None, ...]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Self:
+        """The page of these rows, at least one."""
+        held = [row.content or (None, None) for row in rows]
+        *columns, _, _ = zip(*rows, strict=True)
+        return cls(*columns, *zip(*held, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[Row]:
+        for index, agent, counter, kind, body, leaf, salt, content in zip(*self._columns(), strict=True):
+            held = Content(salt, content) if salt is not None and content is not None else None
+            yield Row(index, agent, counter, kind, body, leaf, held)
+
+    def _columns(self) -> tuple[tuple[Any, ...], ...]:
+        return (
+            self.indices, self.agents, self.counters, self.kinds, self.bodies, self.leaves, self.salts, self.contents
+        )  # fmt: skip
+
+    def split(self, at: int) -> tuple["Page", "Page | None"]:
+        """The page of its first `at` rows (at least one), and that of the others, None if there are none."""
+        if at >= len(self):
+            return self, None
+        columns = self._columns()
+        return Page(*[column[:at] for column in columns]), Page(*[column[at:] for column in columns])
+
+
+def pages_of(rows: Iterable[Row], most: int = PAGE_ROWS) -> Iterator[Page]:
+    """Rows as pages. If they end with a `GuardError`, those before it are given first."""
+    held: list[Row] = []
+    size = 0
+    try:
+        for row in rows:
+            held.append(row)
+            size += len(row.body) + (len(row.content.body) if row.content else 0)
+            if len(held) == most or size >= PAGE_BYTES:
+                yield Page.of(held)
+                held, size = [], 0
+    except GuardError:
+        if held:
+            yield Page.of(held)
+        raise
+    if held:
+        yield Page.of(held)
 
 
 def erasure_key(index: int) -> str:

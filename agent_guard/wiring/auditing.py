@@ -10,7 +10,7 @@ from agent_guard.errors import GuardError
 from agent_guard.log.reading import AnyLog
 from agent_guard.session.places import Places
 from agent_guard.settings import Settings
-from agent_guard.store import Row, SqliteReader
+from agent_guard.store import Page, SqliteReader
 from agent_guard.store.tiles import TileLog
 from agent_guard.types import FLEET, AgentState, Block, LogIdentity
 from agent_guard.wiring import Connection, connect
@@ -56,9 +56,9 @@ def open_log(where: str, password_file: Path | None = None) -> AnyLog:
     return TileLog(source_of(where)) if tiled else SqliteReader(Path(where))
 
 
-def log_of(reader: AnyLog, rows: Iterator[Row]) -> Log:
-    """The log as an audit takes it; `rows` are the reader's, as somebody watches them pass."""
-    return Log(reader.identity(), rows, is_copy=isinstance(reader, TileLog))
+def log_of(reader: AnyLog, pages: Iterator[Page]) -> Log:
+    """The log as an audit takes it; `pages` are the reader's, as somebody watches them pass."""
+    return Log(reader.identity(), pages, is_copy=isinstance(reader, TileLog))
 
 
 def checkpoint_of(reader: AnyLog, size: int) -> str | None:

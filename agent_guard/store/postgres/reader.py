@@ -19,7 +19,7 @@ from agent_guard.store.postgres.connection import connect
 from agent_guard.store.postgres.failures import translated
 from agent_guard.store.postgres.schema import key_hash, named
 from agent_guard.store.postgres.server import ask
-from agent_guard.store.rows import Content, Row, SavedCheckpoint
+from agent_guard.store.rows import Content, Page, Row, SavedCheckpoint, pages_of
 from agent_guard.types import LogIdentity
 
 PAGE_ROWS = 512
@@ -146,6 +146,10 @@ class PostgresReader:
     def rows(self, start: int = 0, end: int | None = None, agent: bytes | None = None) -> Iterator[Row]:
         """The rows from index `start` to `end` - 1 (None: to the last), of one agent or of all, in order."""
         return self._paged(_PAGE, start, 2**63 - 1 if end is None else end, agent, agent)
+
+    def pages(self) -> Iterator[Page]:
+        """All rows, in order, by columns."""
+        return pages_of(self.rows())
 
     def erasures(self, start: int = 0) -> Iterator[Row]:
         """The rows that record an erasure, from index `start` on, in order; through an index of their own."""

@@ -5,20 +5,22 @@ Rows are handed out as they lie there: whoever needs them to be true checks them
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from agent_guard.errors import GuardError
 from agent_guard.merkle import Frontier
-from agent_guard.store.rows import Content, Row, SavedCheckpoint
+from agent_guard.store.rows import PAGE_BYTES, PAGE_ROWS, Content, Page, Row, SavedCheckpoint
 from agent_guard.store.sqlite import schema
 from agent_guard.store.sqlite.failures import translated
 from agent_guard.types import LogIdentity
 
 LARGEST = 128 << 20
 """Bytes of a value, and of a row, beyond which it is refused unread."""
+AT_ONCE = 16
+"""Rows that are read before their bytes are counted."""
 
 # CAST: a forged file may hold other types than the schema says; what is no blob must not reach a hash function.
 _ROWS = """
@@ -26,6 +28,8 @@ SELECT e.leaf_index, CAST(e.agent AS BLOB), e.counter, CAST(e.kind AS TEXT), CAS
        CAST(e.leaf AS BLOB), CAST(c.salt AS BLOB), CAST(c.body AS BLOB)
 FROM entry AS e LEFT JOIN content AS c USING (leaf_index)
 """
+_TYPES = (int, bytes, int, str, bytes, bytes)
+"""Of a row's values, but for those of its content, which may not be there."""
 _CHECKPOINT = "SELECT size, frontier, root, note, signature, tx FROM checkpoint"
 # One index lookup per agent instead of a walk over all entries.
 _COUNTERS = """
@@ -100,6 +104,13 @@ class SqliteReader:
         wanted = "WHERE e.leaf_index >= ? AND e.leaf_index < ?" + (" AND e.agent = ?" if agent else "")
         values = [start, 2**63 - 1 if end is None else end] + ([agent] if agent else [])
         yield from map(_to_row, self._all(f"{_ROWS} {wanted} ORDER BY e.leaf_index", *values))
+
+    def pages(self) -> Iterator[Page]:
+        """All rows, in order, by columns."""
+        with translated(self.path, "read the log"):
+            cursor = self._connection.execute(f"{_ROWS} ORDER BY e.leaf_index")
+            while found := _some(cursor):
+                yield _to_page(found)
 
     def last_rows(self, count: int, agent: bytes | None = None) -> list[Row]:
         """The newest `count` rows, of one agent or of all, oldest first."""
@@ -191,21 +202,37 @@ def _connect_as(path: Path, options: str) -> sqlite3.Connection:
     return connection
 
 
+def _some(cursor: sqlite3.Cursor) -> list[Any]:
+    """What makes the next page; empty at the end."""
+    found: list[Any] = []
+    size = 0
+    while len(found) < PAGE_ROWS and size < PAGE_BYTES and (more := cursor.fetchmany(AT_ONCE)):
+        found += more
+        size += sum([len(values[4] or b"") + len(values[7] or b"") for values in more])
+    return found
+
+
+def _to_page(found: Sequence[Any]) -> Page:
+    columns = tuple(zip(*found, strict=True))
+    if any({*map(type, column)} != {kind} for column, kind in zip(columns, _TYPES, strict=False)):
+        raise _mistyped(next(values for values in found if tuple(map(type, values[:6])) != _TYPES))
+    return Page(*columns)
+
+
 def _to_row(found: Any) -> Row:
+    if tuple(map(type, found[:6])) != _TYPES:
+        raise _mistyped(found)
     index, agent, counter, kind, body, leaf, salt, content = found
-    if type(index) is not int or type(counter) is not int or None in (agent, kind, body, leaf):
-        raise GuardError(
-            "AG515",
-            f"The log's row {index!r} has values of the wrong type. Nothing was read.",
-            "Keep the file as evidence, restore a copy, and compare it with: agent-guard audit",
-        )
-    # Made as the named tuples' own constructors make them, without these: an audit spends its time here.
-    held = _new(Content, (salt, content)) if salt is not None and content is not None else None
-    row: Row = _new(Row, (index, agent, counter, kind, body, leaf, held, None))
-    return row
+    held = Content(salt, content) if salt is not None and content is not None else None
+    return Row(index, agent, counter, kind, body, leaf, held)
 
 
-_new: Any = tuple.__new__
+def _mistyped(found: Any) -> GuardError:
+    return GuardError(
+        "AG515",
+        f"The log's row {found[0]!r} has values of the wrong type. Nothing was read.",
+        "Keep the file as evidence, restore a copy, and compare it with: agent-guard audit",
+    )
 
 
 def _to_checkpoint(found: Any, path: Path) -> SavedCheckpoint | None:

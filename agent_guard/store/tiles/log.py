@@ -14,7 +14,7 @@ from agent_guard.checkpoint import Checkpoint, NoteError, identity_of, parse, pa
 from agent_guard.entry import MAX_ENTRY, SALT_SIZE, Entry, Kind, MalformedEntry
 from agent_guard.errors import GuardError
 from agent_guard.merkle import Frontier, Subtree, range_subtrees
-from agent_guard.store.rows import Content, Row, SavedCheckpoint
+from agent_guard.store.rows import Content, Page, Row, SavedCheckpoint, pages_of
 from agent_guard.store.tiles.signed import Beside, beside
 from agent_guard.store.tiles.source import Source, damaged, read
 from agent_guard.tlog import (
@@ -86,6 +86,10 @@ class TileLog:
                 if start <= row.index < end and agent in (None, row.agent):
                     yield row
             start = first + WIDTH
+
+    def pages(self) -> Iterator[Page]:
+        """All rows, in order, by columns."""
+        return pages_of(self.rows())
 
     def last_rows(self, count: int, agent: bytes | None = None) -> list[Row]:
         """The newest `count` rows, of one agent or of all, oldest first."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent_guard.errors import GuardError
-from agent_guard.log.reading import rows_until_damage
+from agent_guard.log.reading import pages_until_damage
 from agent_guard.log.recorder import Recorder
 from agent_guard.store import Content, Row
 from agent_guard.store.postgres import PostgresStore
@@ -99,7 +99,7 @@ def test_corrupt_page_is_named_and_what_stands_before_it_is_read(start: Callable
     place.server.start()
     found: list[Row] = []
     with place.reader() as reader, reader.snapshot(), pytest.raises(GuardError) as caught:
-        found.extend(row for row in rows_until_damage(reader))
+        found.extend(row for page in pages_until_damage(reader) for row in page)
     assert caught.value.code == "AG515"
     assert 500 < len(found) <= 700
     assert found == [make_row(index) for index in range(len(found))]

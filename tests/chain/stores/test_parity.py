@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from agent_guard.errors import GuardError
-from agent_guard.log.reading import rows_until_damage
+from agent_guard.log.reading import pages_until_damage
 from agent_guard.merkle import node_hash
 from agent_guard.store import Content, Reader, Row, SavedCheckpoint, Store
+from agent_guard.store.rows import PAGE_ROWS
 from tests.chain.stores.conftest import Place
 from tests.unit.store.conftest import IDENTITY, OTHER, WALKER, make_row
 from tests.unit.store.test_sqlite import ENVIRONMENT
@@ -230,6 +231,19 @@ def test_a_long_log_is_read_over_many_pages(store: Store) -> None:
         assert reader.last_rows(600) == rows[-600:]
 
 
+def test_pages_hold_the_rows_in_order_and_no_more_than_is_meant_to_be_in_memory(store: Store) -> None:
+    rows = [make_row(index) for index in range(600)]
+    rows += [big_row(index, 1 << 20) for index in range(600, 640)]
+    store.append(rows)
+    store.erase(599)
+    rows[599] = rows[599]._replace(content=None)
+    with store.reader() as reader:
+        pages = list(reader.pages())
+    assert [row for page in pages for row in page] == rows
+    assert max(map(len, pages)) == PAGE_ROWS
+    assert max(len(page) for page in pages if page.indices[0] > 600) <= 16
+
+
 def test_missing_entry_stops_the_leaves(place: Place, store: Store) -> None:
     store.append([make_row(0), make_row(1), make_row(2)])
     place.tamper("DELETE FROM entry WHERE leaf_index = 1")
@@ -295,7 +309,7 @@ def test_rows_for_an_auditor_end_at_the_damage_within_a_snapshot(place: Place, s
     store.append([make_row(index) for index in range(1_500)])
     place.tamper("DELETE FROM entry WHERE leaf_index = 1200")
     with store.reader() as reader, reader.snapshot():
-        found = [row.index for row in rows_until_damage(reader)]
+        found = [index for page in pages_until_damage(reader) for index in page.indices]
     assert found == [index for index in range(1_500) if index != 1_200]
 
 

@@ -27,10 +27,11 @@ from agent_guard.audit import (
 )
 from agent_guard.entry import Entry
 from agent_guard.errors import GuardError
-from agent_guard.log.reading import rows_until_damage
+from agent_guard.log.reading import pages_until_damage
 from agent_guard.log.recorder import Recorder
 from agent_guard.merkle import Frontier, leaf_hash
-from agent_guard.store import Row, SqliteReader, SqliteStore
+from agent_guard.store import Page, Row, SqliteReader, SqliteStore, pages_of
+from agent_guard.store.rows import PAGE_ROWS
 from agent_guard.typed_data import agent_id, death_typed_data
 from agent_guard.types import FLEET, AgentState, Block, Head, LogIdentity, State
 
@@ -46,20 +47,21 @@ def audited(
     rows: list[Row] = []
     stopped: GuardError | None = None
     try:
-        rows += log.rows
+        for page in log.pages:
+            rows += page
     except GuardError as error:
         stopped = error
 
-    def again() -> Iterator[Row]:
-        yield from rows
+    def again(most: int = PAGE_ROWS) -> Iterator[Page]:
+        yield from pages_of(rows, most)
         if stopped is not None:
             raise stopped
 
     module = "agent_guard.audit.examination"
-    with mock.patch.multiple(module, LEAST=1, MOST=most), mock.patch("agent_guard.audit.stretch.LEAST", 1):
-        at_once = audit(agent, replace(log, rows=again()), chain, limits)
+    with mock.patch("agent_guard.audit.stretch.LEAST", 1):
+        at_once = audit(agent, replace(log, pages=again(most)), chain, limits)
     with mock.patch(f"{module}.stretch_of", return_value=None):
-        one_by_one = audit(agent, replace(log, rows=again()), chain, limits)
+        one_by_one = audit(agent, replace(log, pages=again()), chain, limits)
     assert at_once == one_by_one
     return at_once
 
@@ -147,7 +149,7 @@ class World:
     def audit(self, chain: ChainFacts | Unreachable | None = None, **limits: Any) -> AuditResult:
         self.recorder.close()
         with SqliteReader(self.path) as reader, reader.snapshot():
-            log = Log(reader.identity(), rows_until_damage(reader))
+            log = Log(reader.identity(), pages_until_damage(reader))
             return audited(ME, log, chain or self.facts(), AuditLimits(**limits))
 
     # -- the forger

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from agent_guard.audit import AuditLimits, AuditResult, Log, Result
-from agent_guard.log.reading import rows_until_damage
-from agent_guard.store import Content, SqliteReader
+from agent_guard.store import Content, SqliteReader, pages_of
 from agent_guard.typed_data import agent_id
 from tests.unit.audit.conftest import audited
 
@@ -16,14 +15,14 @@ ME = agent_id("walker")
 
 
 def audited_copy(world: Any, rows: Any, is_copy: bool = True) -> AuditResult:
-    return audited(ME, Log(world.identity, iter(rows), is_copy), world.facts(), AuditLimits())
+    return audited(ME, Log(world.identity, pages_of(rows), is_copy), world.facts(), AuditLimits())
 
 
 @pytest.fixture
 def rows(honest: Any) -> list[Any]:
     honest.recorder.close()
     with SqliteReader(honest.path) as reader:
-        return list(rows_until_damage(reader))
+        return list(reader.rows())
 
 
 def test_whole_copy_is_verified(honest, rows):

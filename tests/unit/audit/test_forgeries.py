@@ -14,7 +14,7 @@ from agent_guard.audit import AuditLimits, AuditResult, Event, Log, Result, Unre
 from agent_guard.entry import BlockRef, Entry
 from agent_guard.errors import GuardError
 from agent_guard.merkle import leaf_hash
-from agent_guard.store import Reader, Row, SqliteReader
+from agent_guard.store import Reader, Row, SqliteReader, pages_of
 from agent_guard.typed_data import agent_id
 from agent_guard.types import State
 
@@ -94,7 +94,7 @@ def test_progress_is_told_to_the_end(honest: Any, monkeypatch: pytest.MonkeyPatc
     heard: list[int] = []
     monkeypatch.setattr("agent_guard.audit.examination.PROGRESS_EVERY", 10)
     with SqliteReader(honest.path) as reader:
-        audit(b"x" * 32, Log(reader.identity(), reader.rows()), OFFLINE, AuditLimits(), heard.append)
+        audit(b"x" * 32, Log(reader.identity(), reader.pages()), OFFLINE, AuditLimits(), heard.append)
     assert heard[-1] == 30
     assert heard == sorted(heard)
     assert len(heard) > 1
@@ -354,7 +354,7 @@ def test_damage_is_tampering_only_where_something_was_anchored(
         raise GuardError("AG515", "the page is malformed.", "Keep it.")
 
     with SqliteReader(honest.path) as reader:
-        found = audit(ME, Log(reader.identity(), rows(reader)), honest.facts(), AuditLimits())
+        found = audit(ME, Log(reader.identity(), pages_of(rows(reader))), honest.facts(), AuditLimits())
     assert (found.result, found.completeness.result, found.entries) == (result, result, readable)
     assert "page is malformed" in found.completeness.detail
 
@@ -366,7 +366,7 @@ def test_log_that_could_not_be_read_for_another_reason_proves_nothing(honest: An
         raise GuardError("AG514", "it is locked.", "Close it.")
 
     with SqliteReader(honest.path) as reader:
-        found = audit(ME, Log(reader.identity(), rows(reader)), honest.facts(), AuditLimits())
+        found = audit(ME, Log(reader.identity(), pages_of(rows(reader))), honest.facts(), AuditLimits())
     assert (found.result, found.first_bad) == (I, None)
     assert "it is locked" in found.completeness.detail
 

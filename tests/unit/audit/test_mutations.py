@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent_guard.audit import AuditLimits, AuditResult, ChainFacts, Log, Result, Unreachable
 from agent_guard.entry import Entry, MalformedEntry
 from agent_guard.merkle import leaf_hash
-from agent_guard.store import Content, Row, SqliteReader
+from agent_guard.store import Content, Row, SqliteReader, pages_of
 from agent_guard.typed_data import agent_id
 from tests.unit.audit.conftest import audited
 
@@ -25,7 +25,7 @@ class Original:
     facts: ChainFacts
 
     def audit(self, rows: list[Row], chain: ChainFacts | Unreachable | None = None) -> AuditResult:
-        return audited(ME, Log(self.facts.identity, iter(rows)), chain or self.facts, AuditLimits())
+        return audited(ME, Log(self.facts.identity, pages_of(rows)), chain or self.facts, AuditLimits())
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from agent_guard.audit import AuditLimits, AuditResult, Log, Result, audit
 from agent_guard.audit.openness import Openness, _Bits
 from agent_guard.entry import Entry, Kind
 from agent_guard.log.erasure import Eraser
-from agent_guard.log.reading import rows_until_damage
-from agent_guard.store import SqliteReader
+from agent_guard.store import SqliteReader, pages_of
 from agent_guard.typed_data import agent_id
 
 pytestmark = pytest.mark.unit
@@ -28,11 +27,11 @@ def erase(world: Any, index: int, agent: str | None = "walker", reason: str = "a
 def rows(world: Any) -> list[Any]:
     world.recorder.close()
     with SqliteReader(world.path) as reader:
-        return list(rows_until_damage(reader))
+        return list(reader.rows())
 
 
 def audited(world: Any, found: list[Any], is_copy: bool = False) -> AuditResult:
-    return audit(ME, Log(world.identity, iter(found), is_copy), world.facts(), AuditLimits())
+    return audit(ME, Log(world.identity, pages_of(found), is_copy), world.facts(), AuditLimits())
 
 
 @pytest.mark.parametrize("anchored", [True, False])

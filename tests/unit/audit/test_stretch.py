@@ -1,6 +1,6 @@
 """Stretches: what is taken at once, what is not, and that nothing odd hides in one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from agent_guard.audit import AuditLimits, ChainFacts, Event, Extension, Happening, Log, Result, audit
 from agent_guard.audit import stretch as module
 from agent_guard.audit.lateness import Lateness
+from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.silence import Silence
 from agent_guard.audit.stops import stops
 from agent_guard.audit.stretch import Stretch, stretch_of
 from agent_guard.entry import BlockRef, Entry, Kind, commitment
-from agent_guard.log.reading import rows_until_damage
+from agent_guard.log.reading import pages_until_damage
 from agent_guard.merkle import Frontier, leaf_hash
-from agent_guard.store import Content, Row, SqliteReader
+from agent_guard.store import Content, Page, Row, SqliteReader, pages_of
 from agent_guard.typed_data import agent_id
 from agent_guard.types import Block, Head, State
 from tests.unit.audit.conftest import GENESIS, IDENTITY, agent_state, audited
@@ -50,7 +51,7 @@ def rows(first: int = 0, count: int = 32) -> list[Row]:
 
 
 def stretch(given: list[Row], first: int = 0, counters: dict[bytes, int] | None = None) -> Stretch | None:
-    return stretch_of(given, ME, first, {ME: first} if counters is None else counters)
+    return stretch_of(Page.of(given), ME, first, {ME: first} if counters is None else counters)
 
 
 def test_entries_in_which_nothing_is_remarkable_are_a_stretch():
@@ -66,6 +67,14 @@ def test_entries_in_which_nothing_is_remarkable_are_a_stretch():
         1_700_000_000_130,
     )
     assert found.blocks == {7}
+    assert (found.start, found.begun, found.ordered) == (100, 1_700_000_000_100, True)
+
+
+def test_clock_that_goes_back_is_told_by_how_far_apart_the_times_are():
+    given = changed(20, lambda old: row(20, time=1_700_000_000_000))
+    found = stretch(given)
+    assert found is not None
+    assert (found.begun, found.earliest, found.ordered) == (1_700_000_000_000, 1_700_000_000_000, False)
 
 
 def test_what_is_told_of_the_agent_is_not_told_of_others():
@@ -99,6 +108,13 @@ ODD: dict[str, Callable[[Row], Row]] = {
     "another counter in the bytes": lambda row: spelled(
         row.body.replace(b'"counter":%d,' % row.counter, b'"counter":77,')
     )(row),
+    "another kind in the bytes": lambda row: spelled(
+        row.body.replace(b'"kind":"%s"' % row.kind.encode(), b'"kind":"start"')
+    )(row),
+    "another commitment in the bytes": lambda row: spelled(
+        row.body.replace(commitment(SALT, BODY).hex().encode(), b"ab" * 32)
+    )(row),
+    "another format": lambda row: spelled(row.body.replace(b"agent-guard/1", b"agent-guard/2"))(row),
     "another agent": lambda row: row._replace(agent=OTHER),
     "another kind": lambda row: row._replace(kind="refused"),
     "another leaf": lambda row: row._replace(leaf=bytes(32)),
@@ -114,11 +130,14 @@ ODD: dict[str, Callable[[Row], Row]] = {
     "a line before": lambda row: spelled(b"x\n" + row.body)(row),
     "a line behind": lambda row: spelled(row.body + b"\n" + row.body)(row),
     "a leading zero": lambda row: spelled(row.body.replace(b'"time":', b'"time":0'))(row),
+    "a time of 12 digits": lambda row: spelled(row.body.replace(b'"time":1', b'"time":'))(row),
+    "a time of 14 digits": lambda row: spelled(row.body.replace(b'"time":', b'"time":1'))(row),
     "a number too large": lambda row: spelled(row.body.replace(b'"time":170', b'"time":999170'))(row),
     "a block too high": lambda row: spelled(row.body.replace(b'"number":7', b'"number":9999999999999999'))(row),
     "no block": lambda row: spelled(
         row.body.replace(BLOCK.hash.hex().encode(), b"").replace(b'{"hash":"0x","number":7}', b"null")
     )(row),
+    "a flood of digits": lambda row: spelled(row.body[:267] + b"1" * 200_000)(row),
     "no entry": lambda row: spelled(b"{}")(row),
     "nothing": lambda row: spelled(b"")(row),
 }  # fmt: skip
@@ -156,6 +175,12 @@ def test_answer_to_what_comes_later_is_not_plain():
     assert stretch(given) is None
 
 
+def test_counter_above_its_index_is_that_of_no_entry():
+    given = [spelled(each.body.replace(b'"counter":', b'"counter":9'))(each) for each in rows(10)]
+    given = [each._replace(counter=900 + each.counter) for each in given]
+    assert stretch(given, 10, {ME: 910}) is None
+
+
 def test_rows_must_follow_what_was_there():
     assert stretch(rows(32), 32) is not None
     assert stretch(rows(32), 31) is None
@@ -172,39 +197,16 @@ def test_honest_log_is_taken_by_stretches_and_only_what_is_remarkable_alone(hone
     honest.recorder.close()
     taken: list[int] = []
 
-    def watched(given: list[Row], *rest: Any) -> Stretch | None:
-        found = stretch_of(given, *rest)
-        taken.append(len(given) if found else 0)
-        return found
+    def watched(self: RowChecks, stretch: Stretch) -> None:
+        taken.append(len(stretch.leaves))
+        take(self, stretch)
 
-    with SqliteReader(honest.path) as reader:
-        log = Log(reader.identity(), rows_until_damage(reader))
-        with mock.patch("agent_guard.audit.examination.stretch_of", watched):
-            found = audit(ME, log, honest.facts(), AuditLimits())
+    take = RowChecks.take
+    with SqliteReader(honest.path) as reader, mock.patch.object(RowChecks, "take", watched):
+        log = Log(reader.identity(), pages_until_damage(reader))
+        found = audit(ME, log, honest.facts(), AuditLimits())
     assert found.result is Result.VERIFIED
-    assert sum(taken) == 5 * 39  # between two anchors all but the first
-
-
-def test_parts_of_a_log_are_bounded_by_what_their_contents_weigh(honest: Any) -> None:
-    heavy = Content(SALT, bytes(1 << 20))
-    sizes: list[int] = []
-
-    def given() -> Iterator[Row]:
-        for index in range(3_000):
-            yield Row(index, ME, index, "intent", b"{}", bytes(32), heavy)
-
-    def watched(part: list[Row], *rest: Any) -> None:
-        sizes.append(len(part))
-
-    with mock.patch("agent_guard.audit.examination.stretch_of", watched):
-        audit(
-            ME,
-            Log(honest.identity, given()),
-            honest.facts(extensions=(), head=None or honest.facts().head),
-            AuditLimits(),
-        )
-    assert sum(sizes) == 3_000
-    assert max(sizes) <= 16 + 64
+    assert sum(taken) == 16 + 5 * 40  # all but those before the anchors at 6 and 14: too few, or a start
 
 
 # ------------------------------------------------------------------------------------ at once and one by one, the same
@@ -271,7 +273,7 @@ def happening(event: Event, number: int, until: int = 0) -> Happening:
 def test_an_audit_by_stretches_says_what_one_of_single_entries_says(world, most, is_copy):
     held, facts = world
     with mock.patch("agent_guard.audit.obedience.is_signed", return_value=True):  # so that lives end here
-        audited(ME, Log(IDENTITY, iter(held), is_copy), facts, LIMITS, most)  # asserts it
+        audited(ME, Log(IDENTITY, pages_of(held), is_copy), facts, LIMITS, most)  # asserts it
 
 
 # ------------------------------------------------------------------------- what makes the rest of the audit look closer
@@ -315,8 +317,12 @@ AHEAD = (BLOCKS[5].timestamp + 60) * 1000
         ({"end": 101}, False),
         ({"latest": AHEAD, "earliest": AHEAD}, True),
         ({"latest": AHEAD + 1, "earliest": AHEAD + 1}, False),
-        ({"earliest": BLOCKS[4].timestamp * 1000 - 59_000}, True),
-        ({"earliest": BLOCKS[4].timestamp * 1000 - 59_001}, False),
+        ({"earliest": BLOCKS[4].timestamp * 1000 - 59_000, "ordered": False}, True),
+        ({"earliest": BLOCKS[4].timestamp * 1000 - 59_001, "ordered": False}, False),
+        ({"earliest": BLOCKS[4].timestamp * 1000 - 60_000}, True),
+        ({"earliest": BLOCKS[4].timestamp * 1000 - 60_001}, False),
+        ({"latest": AHEAD}, True),
+        ({"latest": AHEAD, "ordered": False}, False),
         ({"asked_until": BLOCKS[4].timestamp * 1000 + 360_000}, True),
         ({"asked_until": BLOCKS[4].timestamp * 1000 + 360_001}, False),
     ],
@@ -325,6 +331,25 @@ def test_silence_looks_closer_at_anchors_clocks_and_waits(changes, fits):
     silence = Silence(facts_of(), LIMITS)
     silence.see(entry(18), True)
     assert silence.fits(plain(**changes)) is fits
+
+
+def test_silence_goes_on_to_the_anchor_of_a_stretch_as_of_a_single_entry():
+    at_once, alone = Silence(facts_of(extensions=2), LIMITS), Silence(facts_of(extensions=2), LIMITS)
+    for silence in (at_once, alone):
+        silence.see(entry(8), True)
+        assert silence.anchored_after == 0
+    begun = BLOCKS[4].timestamp * 1000
+    made = stretch([row(index, time=begun + 1_000 * (index - 20)) for index in range(20, 52)], 20)
+    assert made is not None
+    for _ in range(2):
+        at_once.go_on_to(made.start, made.begun)
+        assert at_once.anchored_after == BLOCKS[3].timestamp
+    at_once.go_on_to(made.end - 1, begun + 31_000)
+    alone.see(entry(20), True)
+    for silence in (at_once, alone):
+        assert silence.fits(replace(made, asked_until=begun + 360_000))
+        assert not silence.fits(replace(made, asked_until=begun + 360_001))
+    assert alone.anchored_after == BLOCKS[3].timestamp
 
 
 HALT = happening(Event.HALTED, 2)

@@ -2,8 +2,9 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from eth_account import Account
@@ -12,6 +13,7 @@ from agent_guard.errors import GuardError
 from agent_guard.gate import Gate, History, Limits, Receipts, Recorded
 from agent_guard.merkle import leaf_hash, verify_consistency, verify_inclusion
 from agent_guard.merkle.prove import consistency_proof, subtree_of
+from agent_guard.store import SqliteReader
 from agent_guard.typed_data import head_typed_data
 from agent_guard.types import LogIdentity
 
@@ -130,6 +132,27 @@ def test_heads_that_are_signed_one_after_another_extend_each_other(
     leaves = subtree_of([row.leaf for row in log.rows()])
     for (old, old_root), (new, new_root) in zip(signer.signed, signer.signed[1:], strict=False):
         verify_consistency(old, new, old_root, new_root, consistency_proof(old, new, leaves))
+
+
+def test_receipts_and_proofs_share_what_was_read_of_the_log(
+    gate: Gate, log: Any, situation: Any, signer: Signer
+) -> None:
+    """The first of them reads the log; none after it, of whichever agent, reads more than the blocks at its edges."""
+    seqs = [ask(gate) for _ in range(1_200)]
+    read: list[int] = []
+    leaves = SqliteReader.leaves
+
+    def counted(reader: SqliteReader, start: int, end: int) -> Iterator[bytes]:
+        read.append(end - start)
+        return leaves(reader, start, end)
+
+    with mock.patch.object(SqliteReader, "leaves", counted):
+        assert get(gate, seqs[0]).receipt is not None
+        assert sum(read) >= 1_200
+        for seq in (seqs[1], seqs[600], seqs[-1]):
+            read.clear()
+            assert get(gate, seq).receipt is not None
+            assert 0 < sum(read) < 3 * 256
 
 
 def test_leaf_that_was_changed_on_disk_gets_no_receipt(gate: Gate, log: Any, signer: Signer) -> None:

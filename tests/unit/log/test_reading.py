@@ -113,11 +113,11 @@ def test_damaged_page_ends_the_rows_exactly_where_it_lies(
     whole = path.read_bytes()
     read = []
     with SqliteReader(path) as reader, pytest.raises(GuardError):
-        read.extend(row for row in reading.rows_until_damage(reader))
+        read.extend(row for page in reading.pages_until_damage(reader) for row in page)
     assert len(read) == next(index for index in range(600) if bodies[index] not in whole)
 
 
 def test_damaged_page_loses_no_row_before_it(store: Store, recorder: Recorder, path: Path) -> None:
     recorder.append("a", "intent", {}).result()
     with store.reader() as reader:
-        assert [row.index for row in reading.rows_until_damage(reader)] == [0]
+        assert [page.indices for page in reading.pages_until_damage(reader)] == [(0,)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent_guard.audit import AuditLimits, ChainFacts, Event, Log, Unreachable, audit
-from agent_guard.log.reading import rows_until_damage
+from agent_guard.log.reading import pages_until_damage
 from agent_guard.report import Chronicle, Report, Vote
 from agent_guard.report.model import ChainSide
 from agent_guard.store import SqliteReader
@@ -40,7 +40,7 @@ class Scene(World):
             known = (facts.history[0].block.timestamp - 86_400, facts.as_of.timestamp + 86_400)
         chronicle, limits = Chronicle(ME, known), AuditLimits()
         with SqliteReader(self.path) as reader, reader.snapshot():
-            log = Log(reader.identity(), chronicle.watch(rows_until_damage(reader)))
+            log = Log(reader.identity(), chronicle.watch(pages_until_damage(reader)))
             result = audit(ME, log, facts, limits)
         made = {
             "agent": "walker",

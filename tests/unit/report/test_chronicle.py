@@ -10,18 +10,19 @@ import pytest
 from agent_guard.report import Chronicle
 from agent_guard.report.buckets import MOST
 from agent_guard.report.chronicle import EACH, LAST, MOST_TOOLS, OTHER_TOOLS
+from agent_guard.store import pages_of
 from tests.unit.audit.conftest import ME
 
 pytestmark = pytest.mark.unit
 
 
 def test_rows_pass_unchanged(row_maker: Callable[[int], Iterator[Any]]) -> None:
-    assert list(Chronicle(ME, None).watch(row_maker(50))) == list(row_maker(50))
+    assert list(Chronicle(ME, None).watch(pages_of(row_maker(50)))) == list(pages_of(row_maker(50)))
 
 
 def test_long_log_is_counted_whole_and_kept_in_part(row_maker: Callable[[int], Iterator[Any]]) -> None:
     chronicle = Chronicle(ME, None)
-    for _ in chronicle.watch(row_maker(20_000)):
+    for _ in chronicle.watch(pages_of(row_maker(20_000))):
         pass
     side = chronicle.side()
     assert side.kinds == {"intent": 18_000, "freeze": 2_000}
@@ -41,7 +42,7 @@ def test_memory_does_not_grow_with_the_log(row_maker: Callable[[int], Iterator[A
     for count in (5_000, 20_000):
         chronicle = Chronicle(ME, None)
         tracemalloc.start()
-        for _ in chronicle.watch(row_maker(count)):
+        for _ in chronicle.watch(pages_of(row_maker(count))):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

@@ -17,7 +17,7 @@ from agent_guard.merkle import Frontier, inclusion_proof, leaf_hash, verify_incl
 from agent_guard.report import Chronicle, Form, render
 from agent_guard.report.markdown import escape
 from agent_guard.report.model import EntryProof
-from agent_guard.store import SqliteReader
+from agent_guard.store import SqliteReader, pages_of
 from agent_guard.types import Action
 from tests.unit.audit.conftest import ME
 from tests.unit.report.conftest import NASTY
@@ -191,7 +191,7 @@ def test_hundred_thousand_entries_make_a_report_no_larger_than_a_page(
     sizes = []
     for count in (2_000, 100_000):
         chronicle = Chronicle(ME, None)
-        for _ in chronicle.watch(row_maker(count)):
+        for _ in chronicle.watch(pages_of(row_maker(count))):
             pass
         report = replace(scene.report(), entries=chronicle.side())
         sizes.append(len(html(report)))
