@@ -25,7 +25,7 @@ from itertools import islice
 
 from agent_guard.audit.answers import Answers
 from agent_guard.audit.ending import Ending
-from agent_guard.audit.facts import ChainFacts, Unreachable
+from agent_guard.audit.facts import ChainFacts, Unreachable, Written
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.obedience import Obedience
 from agent_guard.audit.openness import Openness
@@ -153,12 +153,12 @@ class _Examination:
     def _fits(self, stretch: Stretch) -> bool:
         """Whether none of the steps would find anything in these entries, taken one by one."""
         silence, obedience = self._silence, self._obedience
-        after = silence.anchored_after if silence else 0
+        written = silence.written if silence else Written()
         return (
             self._ending.fits(stretch)
             and (silence is None or silence.fits(stretch))
             and self._answers.fits(stretch)
-            and (obedience is None or obedience.fits(stretch, after))
+            and (obedience is None or obedience.fits(stretch, written))
         )
 
     def _take_stretch(self, stretch: Stretch) -> None:
@@ -167,8 +167,9 @@ class _Examination:
         self._open.take(stretch)
         self._checks.take(stretch)
         self._answers.take(stretch)
-        if self._silence is not None:
+        if self._silence is not None and self._obedience is not None:
             self._silence.take(stretch)
+            self._obedience.take(stretch, self._silence.written)
         if fault := self._tree.extend(stretch.leaves):
             self._note_segment(fault)
 
@@ -230,7 +231,7 @@ class _Examination:
         if fault := self._open.see(entry, row.content is not None):
             self._note(fault)
         if self._obedience is not None:
-            self._obedience.see(entry, self._silence.anchored_after if self._silence else 0)
+            self._obedience.see(entry, self._silence.written if self._silence else Written())
 
     def _note(self, fault: Fault) -> None:
         """Keeps the first fault of each aspect, and lists the first that were found."""

@@ -57,6 +57,19 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """When an entry was written, by the chain alone.
+
+    Args:
+        after: unix seconds of the last anchor that does not cover it, 0 if there is none.
+        by: the block that anchored it, the newest one if none did yet, None where the node did not give all anchors.
+    """
+
+    after: int = 0
+    by: Block | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChainFacts:
     """The chain's side of an audit.
 

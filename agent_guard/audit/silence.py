@@ -12,7 +12,7 @@ back is no proof of anything; it is said. Memory does not grow with the log.
 from collections.abc import Sequence
 from math import inf
 
-from agent_guard.audit.facts import ChainFacts, Extension
+from agent_guard.audit.facts import ChainFacts, Extension, Written
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
@@ -39,8 +39,8 @@ class Silence:
         self._alive = False
         self._silent: str | None = None
         self._ahead: str | None = None
-        self.anchored_after = 0
-        """Unix seconds of the last anchor that does not cover the entry seen last: it was written after about then."""
+        self.written = Written()
+        """When the entry seen last was written, by the anchors before and after it."""
 
     def see(self, entry: Entry, of_agent: bool) -> None:
         """Takes the log's next entry; `of_agent`: it is the audited agent's. Flat, for it sees every entry there is."""
@@ -98,12 +98,14 @@ class Silence:
     def _pass_anchors(self, entry: Entry) -> None:
         """Goes on to the anchor that covers this entry, if there is one."""
         while self._at < len(self._anchors) and entry.index >= self._segment_end:
-            if self._at >= 0:
-                self.anchored_after = self._anchors[self._at].block.timestamp
+            before = self._anchors[self._at].block.timestamp if self._at >= 0 else 0
             self._at += 1
             ended = self._at == len(self._anchors)
             self._segment_end = inf if ended else self._anchors[self._at].new_size
         covered = self._at < len(self._anchors)
+        if self._anchors:
+            by = self._anchors[self._at].block if covered else self._chain.as_of
+            self.written = Written(before, by)
         self._latest_ms = (self._anchors[self._at].block.timestamp + CLOCK_SECONDS) * 1000 if covered else inf
         self._oldest = entry if self._anchors else None
 

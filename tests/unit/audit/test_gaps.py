@@ -164,6 +164,7 @@ def test_late_death_of_an_earlier_halt_is_found_after_a_resume(honest: Any) -> N
 
 def test_halt_that_found_nobody_alive_needs_no_death_in_time(honest: Any) -> None:
     honest.record("exit", {})
+    honest.anchor()
     halt(honest)
     honest.now += 100
     honest.happens(Event.RESUMED, epoch=2)

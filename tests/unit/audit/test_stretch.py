@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent_guard.audit import AuditLimits, ChainFacts, Event, Extension, Happening, Log, Result, audit
 from agent_guard.audit import stretch as module
+from agent_guard.audit.facts import Written
 from agent_guard.audit.lateness import Lateness
 from agent_guard.audit.silence import Silence
 from agent_guard.audit.stops import stops
@@ -342,14 +343,21 @@ LATE = BLOCKS[2].timestamp + 60
 def test_lateness_looks_closer_at_acts_long_after_a_halt(asked_until, anchored_after, fits):
     facts = facts_of(HALT)
     late = Lateness(facts, LIMITS, stops(facts.history, facts.state))
-    late.see(entry(18), 0)
-    assert late.fits(plain(asked_until=asked_until), anchored_after) is fits
+    late.see(entry(18), Written())
+    assert late.fits(plain(asked_until=asked_until), Written(anchored_after)) is fits
 
 
 def test_lateness_looks_closer_at_a_first_act_and_at_the_dead():
     late = Lateness(facts_of(), LIMITS, [])
-    assert not late.fits(plain(), 0)
-    late.see(entry(18), 0)
-    assert late.fits(plain(), 0)
-    late.follow(entry(18, kind=Kind.DEATH, refers_to=3))
-    assert not late.fits(plain(), 0)
+    assert not late.fits(plain(), Written())
+    late.see(entry(18), Written())
+    assert late.fits(plain(), Written())
+    late.follow(entry(18, kind=Kind.DEATH, refers_to=3), Written())
+    assert not late.fits(plain(), Written())
+
+
+@pytest.mark.parametrize(("named", "fits"), [(5, True), (6, False)])
+def test_lateness_looks_closer_at_blocks_that_were_still_to_come(named, fits):
+    late = Lateness(facts_of(), LIMITS, [])
+    late.see(entry(18), Written())
+    assert late.fits(plain(blocks=frozenset([4, named])), Written(0, BLOCKS[5])) is fits
