@@ -29,7 +29,7 @@ class Obedience:
 
     def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
         self._chain, self._limits = chain, limits
-        self._stops = stops(chain.history, chain.state)
+        self._stops = stops(chain.history, chain.state, chain.lapses)
         self._late = Lateness(chain, limits, self._stops)
         self._pauses = pauses(chain.history)
         self._halt = latest_halt(chain.history)
@@ -199,7 +199,7 @@ class Obedience:
         if started is None or started.block is None:
             return None
         end = until.block.number if until and until.block else NEVER
-        survived = [stop for stop in self._stops if started.block.number < stop.start < end]
+        survived = [stop for stop in self._stops if stop.kills and started.block.number < stop.start < end]
         if not survived:
             return None
         stop = min(survived, key=lambda stop: stop.start)

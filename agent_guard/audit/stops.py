@@ -7,7 +7,7 @@ for whoever had read that block had read the halt. A pause ends by the chain's c
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from agent_guard.audit.facts import Event, Happening
+from agent_guard.audit.facts import Event, Happening, Lapse
 from agent_guard.types import FLEET, AgentState, Block, State
 
 NEVER = 2**63
@@ -16,12 +16,16 @@ _OPENING = frozenset({Event.HALTED, Event.RETIRED, Event.RESUME_SCHEDULED, Event
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Blocks [start, end) in which the agent was not to act, and why in words; `since` is the first one's time."""
+    """Blocks [start, end) in which the agent was not to act, and why in words; `since` is the first one's time.
+
+    `kills`: an agent that was alive then must have died of it.
+    """
 
     start: int
     end: int
     why: str
     since: int = NEVER
+    kills: bool = True
 
 
 @dataclass(slots=True)
@@ -53,13 +57,14 @@ class Pause:
         return False
 
 
-def stops(history: Sequence[Happening], state: AgentState) -> list[Stop]:
-    """All stops of the agent and of the fleet, and the time before its registration."""
+def stops(history: Sequence[Happening], state: AgentState, lapses: Sequence[Lapse] = ()) -> list[Stop]:
+    """All stops of the agent and of the fleet, the times without a lease, and that before its registration."""
     agent = state.agent
     return [
         *_before_registration(history, state),
         *_of(history, agent, "the agent"),
         *_of(history, FLEET, "the fleet"),
+        *map(_lapse, lapses),
     ]
 
 
@@ -118,6 +123,12 @@ def _stop(opened: Happening, whose: str, end: int = NEVER) -> Stop:
     how = {Event.HALTED: "halted", Event.RETIRED: "retired"}.get(opened.event, "not yet resumed")
     why = f"{whose} was {how} in block {opened.block.number}{by_fork(opened)}"
     return Stop(opened.block.number, end, why, opened.block.timestamp)
+
+
+def _lapse(lapse: Lapse) -> Stop:
+    first = lapse.block
+    why = f"the agent's lease had run out (the first block without one is {first.number})"
+    return Stop(first.number, lapse.end, why, first.timestamp, kills=lapse.outlasts_grace)
 
 
 def by_fork(happening: Happening) -> str:
