@@ -84,7 +84,7 @@ class Lateness:
         )
 
     def follow(self, entry: Entry, written: Written) -> None:
-        """Takes a start, an exit, or a death that the operator signed."""
+        """Takes a start, an exit, a verdict to kill, or a death that the operator signed."""
         self._lives.follow(entry, written)
 
     def _is_late(self, time: int, written: Written) -> bool:

@@ -25,6 +25,7 @@ class Lives:
         self._left: Entry | None = None
         self._acted_ms = 0
         self._doubt: str | None = None
+        self._condemned: Entry | None = None
         self.alive: Entry | None = None
         """What began the life that is open."""
         self.dead: Entry | None = None
@@ -34,7 +35,7 @@ class Lives:
 
     def doubt(self) -> str | None:
         """Why it is not known that every life ended in time; None if it is."""
-        return self._doubt
+        return self._doubt or self._spared()
 
     def act(self, entry: Entry, written: Written) -> None:
         """Takes an intent or a start: who acts is alive, whether or not a start is on record."""
@@ -53,8 +54,11 @@ class Lives:
             self.alive = None
 
     def follow(self, entry: Entry, written: Written) -> None:
-        """Takes a start, an exit, or a death that the operator signed."""
-        if entry.kind is Kind.START:
+        """Takes a start, an exit, a verdict to kill, or a death that the operator signed."""
+        if entry.kind is Kind.HALT:
+            self._condemned = self._condemned or entry
+        elif entry.kind is Kind.START:
+            self._doubt, self._condemned = self.doubt(), None
             self.alive, self.dead, self._left = entry, None, None
             self._acted_ms = max(entry.time, written.after * 1000)
         elif entry.kind is Kind.EXIT:
@@ -62,6 +66,7 @@ class Lives:
             self._left = entry
         elif entry.kind is Kind.DEATH:
             self.dead, self.dead_at = entry, _dead_at(entry)
+            self._condemned = None
             self._end(entry, self.dead_at, written)
 
     def _was_under_way(self, entry: Entry, written: Written) -> bool:
@@ -69,6 +74,12 @@ class Lives:
         if self._left is None or entry.kind is Kind.START:
             return False
         return max(entry.time / 1000, written.after) - self._left.time / 1000 <= self._limits.overrun_seconds
+
+    def _spared(self) -> str | None:
+        """A verdict of the guard's own that no death followed; ballots handed to it leave no other trace."""
+        if self._condemned is None:
+            return None
+        return f"the guard's verdict to kill in entry {self._condemned.index} has no death receipt"
 
     def _end(self, end: Entry, at: int, written: Written) -> None:
         if self._doubt is None and self.alive is not None:

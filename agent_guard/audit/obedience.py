@@ -173,18 +173,22 @@ class Obedience:
             self._outlived = self._outlived or self._undead(entry)
             if self._is_before_halt(entry):
                 self._answer = None  # it was the death of an earlier life
+        began = self._late.alive
         self._late.follow(entry, written)
         if entry.kind is Kind.DEATH:
             self._last_death = _death(entry)
-            if self._answer is None and self._answers_halt(entry):
+            if self._answer is None and self._answers_halt(entry, began):
                 self._answer = self._last_death
 
-    def _is_before_halt(self, start: Entry) -> bool:
-        return bool(self._halt and start.block and start.block.number < self._halt.block.number)
+    def _is_before_halt(self, began: Entry) -> bool:
+        return bool(self._halt and began.block and began.block.number < self._halt.block.number)
 
-    def _answers_halt(self, entry: Entry) -> bool:
-        """Whether a death belongs to the latest halt: it saw the halt's block, or, by ballots, died in its epoch."""
-        if self._halt is None:
+    def _answers_halt(self, entry: Entry, began: Entry | None) -> bool:
+        """Whether a death belongs to the latest halt: it saw the halt's block, or, by ballots, died in its epoch.
+
+        That of a life which `began` after the halt doesn't: the halt had found nobody alive.
+        """
+        if self._halt is None or (began is not None and not self._is_before_halt(began)):
             return False
         saw = entry.block is not None and entry.block.number >= self._halt.block.number
         own = self._halt.agent == entry.agent and entry.meta.get("epoch") == self._halt.epoch

@@ -1,9 +1,9 @@
 """Was the guard silent, or its clock wrong? From when its log was anchored, and the times that its entries bear.
 
 A guard that can't anchor must stop allowing actions once the oldest waiting entry is `silence_seconds` old. So between
-two anchors no action may be younger than the first entry there by more than that. (A start may: a guard that comes back
-records it before it anchors what its predecessor left.) And an entry was written before the block that anchored it: one
-that bears a later time comes from a clock that is ahead.
+two anchors no action may be younger than the oldest entry there by more than that. (A start may: a guard that comes
+back records it before it anchors what its predecessor left.) And an entry was written before the block that anchored
+it: one that bears a later time comes from a clock that is ahead.
 
 Guarantees: judges only where the node gave every anchor, each beginning where the one before ended. A clock that goes
 back is no proof of anything; it is said. Memory does not grow with the log.
@@ -53,6 +53,8 @@ class Silence:
             self._newest_ms = time
         elif self._newest_ms - time > _CLOCK_MS:
             self._goes_back(entry)
+        if self._oldest is not None and time < self._oldest.time:
+            self._oldest = entry
         if of_agent:
             kind = entry.kind
             if kind is _INTENT:
@@ -70,7 +72,10 @@ class Silence:
             stretch.end <= self._segment_end
             and stretch.latest <= self._latest_ms
             and newest - stretch.earliest <= _CLOCK_MS
-            and (waited is None or stretch.asked_until - waited.time <= self._wait_ms)
+            and (
+                waited is None
+                or (waited.time <= stretch.earliest and stretch.asked_until - waited.time <= self._wait_ms)
+            )
         )
 
     def take(self, stretch: Stretch) -> None:

@@ -380,3 +380,17 @@ def test_requests_without_an_outcome_are_not_counted_where_a_request_cannot_be_r
     found = honest.audit()
     assert found.integrity.result is Result.TAMPERED
     assert "no outcome" not in found.completeness.detail
+
+
+def test_silence_is_found_however_young_the_first_entry_after_an_anchor_says_it_is(honest: Any) -> None:
+    start = honest.now
+    honest.recorder._now_ms = lambda: block(start + 70).timestamp * 1000
+    honest.record("freeze", {})
+    honest.recorder._now_ms = lambda: block(honest.now).timestamp * 1000
+    oldest = honest.record("intent", {})
+    honest.now = start + 70
+    index = honest.record("intent", {})
+    honest.anchor()
+    found = honest.audit()
+    assert (found.result, found.completeness.result) == (I, I)
+    assert f"entry {index} lets the agent act while entry {oldest}, 690 s older" in found.completeness.detail

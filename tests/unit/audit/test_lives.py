@@ -255,3 +255,29 @@ def test_decision_on_an_old_block_is_held_against_the_clocks(honest: Any) -> Non
     die(honest, dead(at, 400))
     honest.anchor()
     is_open(honest.audit(), f"entry {index} decides on a request on block", "130 s after")
+
+
+def test_death_of_a_life_that_began_after_the_halt_does_not_answer_it(honest: Any) -> None:
+    honest.record("exit", {})
+    honest.anchor()
+    halt(honest)
+    honest.now += 5
+    resume(honest)
+    honest.record("start", {})
+    die(honest, dead(honest.now, 0))
+    honest.anchor()
+    found = honest.audit()
+    assert (found.result, found.overrun_ms) == (V, None)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_verdict_to_kill_without_a_death_receipt_is_not_known_to_have_been_carried_out(
+    honest: Any, goes_on: bool
+) -> None:
+    """Ballots that were handed to the guard leave no other trace: no block of the chain holds a halt."""
+    index = honest.record("halt", {"reason": "ballots"})
+    if goes_on:
+        honest.record("start", {})
+        die(honest, dead(honest.now, 0))
+    honest.anchor()
+    is_open(honest.audit(), f"the guard's verdict to kill in entry {index} has no death receipt")
