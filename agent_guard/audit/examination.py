@@ -32,7 +32,7 @@ from agent_guard.audit.openness import Openness
 from agent_guard.audit.result import MOST_FAULTS, Aspect, AuditResult, Check, Fault, Result, worst
 from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.silence import Silence
-from agent_guard.audit.stretch import AT_ONCE, LEAST, MOST, MOST_BYTES, Stretch, stretch_of
+from agent_guard.audit.stretch import MOST, MOST_BYTES, Stretch, stretch_of
 from agent_guard.audit.tree import AnchoredTree
 from agent_guard.entry import Entry
 from agent_guard.errors import GuardError
@@ -90,15 +90,20 @@ def _rows(log: Log, examination: "_Examination") -> Iterator[Row]:
 
 def _parts(rows: Iterator[Row], examination: "_Examination") -> Iterator[list[Row]]:
     """The rows in parts of which each may be a stretch: none reaches over an anchor, none is too large."""
-    while part := list(islice(rows, min(LEAST, examination.stride()))):
-        most, size = examination.stride(), 0
-        while len(part) < most and size < MOST_BYTES:
-            more = list(islice(rows, min(AT_ONCE, most - len(part))))
-            if not more:
-                break
-            part += more
-            size += sum([len(row.content.body) for row in more if row.content])
+    while part := _part(rows, examination.stride()):
         yield part
+
+
+def _part(rows: Iterator[Row], most: int) -> list[Row]:
+    """The next rows; no more once their contents weigh `MOST_BYTES`: a forger's may be as large as a store allows."""
+    part, size = list[Row](), 0
+    for row in islice(rows, most):
+        part.append(row)
+        if (content := row.content) is not None:
+            size += len(content.body)
+            if size >= MOST_BYTES:
+                break
+    return part
 
 
 def _owner(identity: LogIdentity, chain: ChainFacts | Unreachable) -> str | None:

@@ -20,9 +20,8 @@ from agent_guard.store import Content, Row
 LEAST = 16
 """Fewer rows are not worth it."""
 MOST = 1_024
-AT_ONCE = 64
 MOST_BYTES = 4 << 20
-"""Of content, in one stretch; and what `AT_ONCE` rows more may hold."""
+"""Of content, in one stretch; its last row may go beyond."""
 
 _INTENT, _OUTCOME = Kind.INTENT.value, Kind.OUTCOME.value
 _ANY, _INT = "(.{64})", "(0|[1-9][0-9]{0,15})"

@@ -56,7 +56,7 @@ def audited(
             raise stopped
 
     module = "agent_guard.audit.examination"
-    with mock.patch.multiple(module, LEAST=1, MOST=most), mock.patch("agent_guard.audit.stretch.LEAST", 1):
+    with mock.patch(f"{module}.MOST", most), mock.patch("agent_guard.audit.stretch.LEAST", 1):
         at_once = audit(agent, replace(log, rows=again()), chain, limits)
     with mock.patch(f"{module}.stretch_of", return_value=None):
         one_by_one = audit(agent, replace(log, rows=again()), chain, limits)

@@ -205,7 +205,7 @@ def test_parts_of_a_log_are_bounded_by_what_their_contents_weigh(honest: Any) ->
             AuditLimits(),
         )
     assert sum(sizes) == 3_000
-    assert max(sizes) <= 16 + 64
+    assert max(sizes) == 4  # of 1 MiB each
 
 
 # ------------------------------------------------------------------------------------ at once and one by one, the same
