@@ -1,5 +1,6 @@
 """The report's file: new, whole or not at all; never over another file."""
 
+import errno
 import os
 import tempfile
 from enum import Enum
@@ -48,15 +49,17 @@ def write(path: Path, content: str) -> None:
         GuardError: AG461 something of this name came meanwhile, AG462 it can't be written.
     """
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8"
-        ) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
-            # A link, unlike a rename, replaces nothing.
-            os.link(file.name, path)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".report.")
+        written = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            written.chmod(0o666 & ~umask())
+            put_new(written, path)
+        finally:
+            written.unlink(missing_ok=True)
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
@@ -67,7 +70,23 @@ def write(path: Path, content: str) -> None:
         ) from error
 
 
-def _umask() -> int:
+def put_new(written: Path, path: Path) -> None:
+    """Gives a file that is written its name. `FileExistsError` if something has that name; other `OSError`s pass."""
+    try:
+        os.link(written, path)  # a link, unlike a rename, replaces nothing
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # the name is ours from here on
+        written.replace(path)
+
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+"""What file systems say that have no links: FAT on a stick, some of a network."""
+
+
+def umask() -> int:
+    """This process's, which can be read only by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
