@@ -42,7 +42,7 @@ def publish(
 
     Raises:
         GuardError: AG541 nothing is anchored yet, AG545 the folder holds something else, AG515 the log is damaged,
-            AG513 and AG516 the folder can't be written. The folder's checkpoint is then as it was.
+            AG513, AG514 and AG516 the folder can't be written. The folder's checkpoint is then as it was.
     """
     with reader.snapshot(), TileFolder(root).alone() as folder:
         saved = reader.checkpoint_at_most(2**63 - 1)

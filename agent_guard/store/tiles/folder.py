@@ -33,7 +33,7 @@ WAIT_SECONDS = 10.0
 class TileFolder:
     """The folder `root`, made if it is not there.
 
-    All methods raise AG513 (disk full), AG516 (not writable), AG545 (something in it leads elsewhere).
+    All methods raise AG513 (disk full), AG516 (not writable), AG545 (something in it leads elsewhere); `alone` AG514.
     """
 
     def __init__(self, root: Path) -> None:
@@ -43,7 +43,7 @@ class TileFolder:
 
     @contextmanager
     def alone(self) -> Iterator[Self]:
-        """For one writer: two would put each other's half-written files in place. Raises AG516 if another has it."""
+        """For one writer: two would put each other's half-written files in place. Raises AG514 if another has it."""
         is_new = not self.root.exists()
         try:
             self._make(self.root)
@@ -200,7 +200,7 @@ def _lock(handle: int, root: Path) -> None:
         except BlockingIOError as error:
             if time.monotonic() >= deadline:
                 raise GuardError(
-                    "AG516",
+                    "AG514",
                     f"Another process writes into {root}. Nothing was written.",
                     "Let one export, serve or mirror at a time keep a folder; give each its own.",
                 ) from error
