@@ -71,9 +71,10 @@ def stops(history: Sequence[Happening], state: AgentState, lapses: Sequence[Laps
 def pauses(history: Sequence[Happening]) -> list[Pause]:
     """All pauses of the agent and of the fleet."""
     found = []
-    for happening in history:
+    for place, happening in enumerate(history):
         if happening.event is Event.PAUSED:
-            end = _first(history, happening.agent, Event.RESUMED, happening.block.number)
+            # In the history's order: a resume before it in the same block clears nothing.
+            end = _first(history[place:], happening.agent, Event.RESUMED)
             whose = "the fleet" if happening.agent == FLEET else "the agent"
             why = f"{whose} was paused in block {happening.block.number}"
             found.append(Pause(happening.block, happening.until, end, why))
@@ -99,7 +100,7 @@ def missing_history(history: Sequence[Happening], state: AgentState) -> str | No
 
 
 def _before_registration(history: Sequence[Happening], state: AgentState) -> list[Stop]:
-    first = _first(history, state.agent, Event.REGISTERED, 0)
+    first = _first(history, state.agent, Event.REGISTERED)
     if first == NEVER and state.state is not State.NONE:
         return []  # it was registered, in an event that the node did not give: `missing_history` says so
     return [Stop(0, first, "the agent was not registered yet")]
@@ -136,13 +137,13 @@ def by_fork(happening: Happening) -> str:
     return " by a fork proof (its operator signed two histories; no vote)" if happening.by_fork else ""
 
 
-def _first(history: Sequence[Happening], agent: bytes, event: Event, after: int) -> int:
-    """Height of the first such event from block `after` on, `NEVER` if there is none."""
+def _first(history: Sequence[Happening], agent: bytes, event: Event) -> int:
+    """Height of the first such event, `NEVER` if there is none."""
     return next(
         (
             happening.block.number
             for happening in history
-            if happening.event is event and happening.agent == agent and happening.block.number >= after
+            if happening.event is event and happening.agent == agent
         ),
         NEVER,
     )

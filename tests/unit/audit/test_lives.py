@@ -281,3 +281,16 @@ def test_verdict_to_kill_without_a_death_receipt_is_not_known_to_have_been_carri
         die(honest, dead(honest.now, 0))
     honest.anchor()
     is_open(honest.audit(), f"the guard's verdict to kill in entry {index} has no death receipt")
+
+
+@pytest.mark.parametrize("resumed_after", [False, True])
+def test_resume_clears_a_pause_only_after_it_though_both_stand_in_one_block(
+    honest: Any, resumed_after: bool
+) -> None:
+    until = block(honest.now).timestamp + 500
+    events = [lambda: resume(honest), lambda: honest.happens(Event.PAUSED, until=until)]
+    for happens in reversed(events) if resumed_after else events:
+        happens()
+    honest.record("intent", {})
+    honest.anchor()
+    assert honest.audit().obedience.result is (V if resumed_after else T)
