@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from agent_guard.audit.facts import ChainFacts, Written
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.lives import Lives
-from agent_guard.audit.stops import NEVER, Stop
+from agent_guard.audit.stops import NEVER, Pause, Stop
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
 
@@ -25,10 +25,15 @@ _DATED = frozenset({_INTENT, _START, _DECISION, Kind.DEATH})
 class Lateness:
     """Sees the audited agent's entries in order; `follow` only what begins and ends its lives."""
 
-    def __init__(self, chain: ChainFacts, limits: AuditLimits, stops: Sequence[Stop]) -> None:
+    def __init__(
+        self, chain: ChainFacts, limits: AuditLimits, stops: Sequence[Stop], pauses: Sequence[Pause] = ()
+    ) -> None:
         self._limit, self._stops = limits.overrun_seconds, stops
-        self._late_from = min((stop.since for stop in stops), default=NEVER) + self._limit
-        self._late_from_ms = self._late_from * 1000
+        # Who had read no newer block than this one for so long was not to act, whatever became of the stop since.
+        begun = [(stop.start, stop.since, stop.why) for stop in stops]
+        begun += [(pause.block.number, pause.block.timestamp, pause.why) for pause in pauses]
+        self._begun = [(start, since + self._limit, since, why) for start, since, why in begun]
+        self._late_from = min((late for _, late, _, _ in self._begun), default=float(NEVER))
         self._newest = chain.as_of.number + LAG_BLOCKS
         self._lives = Lives(chain, limits)
         self._decision: str | None = None
@@ -61,7 +66,7 @@ class Lateness:
         kind, dead = entry.kind, self._lives.dead
         if kind is _INTENT or kind is _START:
             self._lives.act(entry, written)
-            if self._is_late(entry.time, written) and (why := self._by_the_clocks(entry, written, "acts")):
+            if why := self._by_the_clocks(entry, written, "acts"):
                 self._suspect(entry, why)
         elif kind is _DECISION and self._decision is None:
             self._decision = self._decided_late(entry, written)
@@ -79,7 +84,7 @@ class Lateness:
         return (
             self._lives.alive is not None
             and self._lives.dead is None
-            and not self._is_late(stretch.asked_until, written)
+            and not self._is_late(min(stretch.blocks, default=NEVER), stretch.asked_until, written)
             and max(stretch.blocks, default=0) <= self._last_block(written)
         )
 
@@ -87,9 +92,12 @@ class Lateness:
         """Takes a start, an exit, a verdict to kill, or a death that the operator signed."""
         self._lives.follow(entry, written)
 
-    def _is_late(self, time: int, written: Written) -> bool:
-        """Whether an act of this time is to be looked at closer."""
-        return time > self._late_from_ms or written.after > self._late_from
+    def _is_late(self, number: int, time: int, written: Written) -> bool:
+        """Whether an act on this block came, by either clock, long after a stop that began later."""
+        latest = max(time / 1000, written.after)
+        return latest > self._late_from and any(
+            number < start and late < latest for start, late, _, _ in self._begun
+        )
 
     def _suspect(self, entry: Entry, why: str) -> None:
         if len(self._suspects) < MOST_SUSPECTS:
@@ -102,12 +110,14 @@ class Lateness:
     def _by_the_clocks(self, entry: Entry, written: Written, does: str) -> str | None:
         """Why an act on a block before a halt was long after it, by the guard's clock or the chain's."""
         number, clocks = entry.block.number if entry.block else 0, (entry.time / 1000, written.after)
+        if not self._is_late(number, entry.time, written):
+            return None
         for time, clock in zip(clocks, ("its own time", "the time of the anchor before it"), strict=True):
-            for stop in self._stops:
-                if number < stop.start and stop.since + self._limit < time:
+            for start, late, since, why in self._begun:
+                if number < start and late < time:
                     return (
-                        f"entry {entry.index} {does} on block {number}, but by {clock} {time - stop.since:.0f} s after"
-                        f" {stop.why}: the guard named an old block, or its clock is wrong"
+                        f"entry {entry.index} {does} on block {number}, but by {clock} {time - since:.0f} s after"
+                        f" {why}: the guard named an old block, or its clock is wrong"
                     )
         return None
 

@@ -30,8 +30,8 @@ class Obedience:
     def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
         self._chain, self._limits = chain, limits
         self._stops = stops(chain.history, chain.state, chain.lapses)
-        self._late = Lateness(chain, limits, self._stops)
         self._pauses = pauses(chain.history)
+        self._late = Lateness(chain, limits, self._stops, self._pauses)
         self._halt = latest_halt(chain.history)
         self._suspects: dict[int, tuple[Entry, str]] = {}
         self._blocks: dict[int, Block | None] = {}

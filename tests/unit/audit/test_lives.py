@@ -294,3 +294,20 @@ def test_resume_clears_a_pause_only_after_it_though_both_stand_in_one_block(
     honest.record("intent", {})
     honest.anchor()
     assert honest.audit().obedience.result is (V if resumed_after else T)
+
+
+@pytest.mark.parametrize(("blocks", "result"), [(11, V), (13, I)])
+def test_act_in_a_pause_on_an_old_block_is_held_against_the_clocks(
+    honest: Any, blocks: int, result: Result
+) -> None:
+    """A pause is soon over: nobody would ever ask for the block that was named, were it not for the clocks."""
+    at, before = honest.now, block(honest.now - 1)
+    honest.happens(Event.PAUSED, until=block(at).timestamp + 300)
+    honest.now += blocks
+    index = honest.record("intent", {}, block=before)
+    honest.now += 40
+    honest.anchor()
+    found = honest.audit()
+    assert found.obedience.result is result
+    if result is I:
+        is_open(found, f"entry {index} acts on block {at - 1}", f"after the agent was paused in block {at}")

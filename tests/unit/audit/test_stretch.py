@@ -334,18 +334,20 @@ LATE = BLOCKS[2].timestamp + 60
 
 
 @pytest.mark.parametrize(
-    ("asked_until", "anchored_after", "fits"),
+    ("named", "asked_until", "anchored_after", "fits"),
     [
-        (LATE * 1000, LATE, True),
-        (LATE * 1000 + 1, LATE, False),
-        (LATE * 1000, LATE + 1, False),
+        (1, LATE * 1000, LATE, True),
+        (1, LATE * 1000 + 1, LATE, False),
+        (1, LATE * 1000, LATE + 1, False),
+        (2, LATE * 1000 + 1, LATE + 1, True),  # who read the halt's block did not name an old one
     ],
 )
-def test_lateness_looks_closer_at_acts_long_after_a_halt(asked_until, anchored_after, fits):
+def test_lateness_looks_closer_at_acts_long_after_a_halt(named, asked_until, anchored_after, fits):
     facts = facts_of(HALT)
     late = Lateness(facts, LIMITS, stops(facts.history, facts.state))
     late.see(entry(18), Written())
-    assert late.fits(plain(asked_until=asked_until), Written(anchored_after)) is fits
+    stretch = plain(asked_until=asked_until, blocks=frozenset([named, 7]))
+    assert late.fits(stretch, Written(anchored_after)) is fits
 
 
 def test_lateness_looks_closer_at_a_first_act_and_at_the_dead():
