@@ -21,7 +21,8 @@ def form_of(path: Path) -> Form:
     """The form that a file's name asks for, where a new file can stand.
 
     Raises:
-        GuardError: AG460 no known suffix, AG461 there is something of this name, AG462 there is no such folder.
+        GuardError: AG460 no known suffix, AG461 there is something of this name, AG462 there is no such folder,
+            or this user can't write it.
     """
     try:
         form = Form(path.suffix.lower())
@@ -38,6 +39,12 @@ def form_of(path: Path) -> Form:
             "AG462",
             f"There is no folder {path.parent} for the report. Nothing was audited.",
             "Make it, or name another.",
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):  # known now, not after an hour's audit
+        raise GuardError(
+            "AG462",
+            f"The folder {path.parent} can't be written by this user. Nothing was audited.",
+            "Make it writable, or name another.",
         )
     return form
 

@@ -97,3 +97,15 @@ def test_file_that_a_killed_process_left_does_not_keep_a_proof_from_being_writte
     with pytest.raises(GuardError, match="exists"), new_file(tmp_path / "proof"):
         pass
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_folder_that_cannot_be_written_is_refused_before_the_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told by the system: root, who may run these tests, could write it."""
+    asked: list[tuple[Path, int]] = []
+    monkeypatch.setattr(os, "access", lambda path, mode: bool(asked.append((path, mode))))
+    with pytest.raises(GuardError, match="Nothing was audited") as refused:
+        form_of(tmp_path / "report.md")
+    assert refused.value.code == "AG462"
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
