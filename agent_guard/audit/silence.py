@@ -89,6 +89,10 @@ class Silence:
     def remarks(self) -> list[str]:
         """What a reader should know, and what proves nothing."""
         said = []
+        if self._chain.head.size and not self._anchors:
+            said.append(
+                "the node did not give every anchor, so that the guard's times were held against none"
+            )
         if self._back is not None:
             index, seconds = self._back
             said.append(f"at entry {index} the guard's clock went back by {seconds:.0f} s")

@@ -315,7 +315,10 @@ def test_anchors_that_the_node_does_not_give_accuse_nobody_of_silence(honest: An
     honest.anchor()
     facts = honest.facts()
     assert honest.audit(facts).result is V
-    assert honest.audit(replace(facts, extensions=facts.extensions[given])).result is V
+    assert "the node did not give" not in honest.audit(facts).completeness.detail
+    found = honest.audit(replace(facts, extensions=facts.extensions[given]))
+    assert found.result is V
+    assert "the node did not give every anchor" in found.completeness.detail
 
 
 def test_hole_between_the_anchors_that_a_node_gives_accuses_nobody_either(honest: Any) -> None:
