@@ -88,9 +88,8 @@ class Lives:
 
     def _too_early(self, end: Entry, at: int) -> str | None:
         early = (self._acted_ms - at) / 1000
-        if (
-            early <= self._limits.overrun_seconds + CLOCK_SECONDS
-        ):  # its last request may be on its way for a while
+        # Its last request may have been on its way for a while.
+        if early <= self._limits.overrun_seconds + CLOCK_SECONDS:
             return None
         return f"{_named(end)} says that the agent ended {early:.0f} s before its last act"
 
