@@ -11,7 +11,8 @@ The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 8 in e
   7. Tree: at each size that was ever anchored, the rebuilt root is the chain's.
   8. End: the log reaches the chain's head, and what lies beyond it is within the limits; before it the guard was never
      silent while the agent acted (silence.py).
-  9. Obedience: no act on a block in which the council did not allow it; each halt is answered by a death, in time.
+  9. Obedience: no act on a block in which the council did not allow it (stops.py; lateness.py where the block that is
+     named can't be relied on); each life that a halt ended is answered by a death, in time (lives.py).
  10. Openness: the agent's content is there, or erased on purpose and on record (openness.py).
  11. Verdict: TAMPERED if anything is proven wrong, INDETERMINATE if anything could not be checked, else VERIFIED.
 
