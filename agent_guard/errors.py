@@ -424,8 +424,8 @@ CATALOGUE: dict[str, Explanation] = {
     "AG514": Explanation(
         Kind.FAILURE,
         "The log is locked by another program",
-        "Something else (a database browser, a backup) kept a lock on the database for longer than the guard waits."
-        " What was asked for was not recorded.",
+        "Something else (a database browser, a backup; for a published folder another export, serve or mirror) kept a"
+        " lock for longer than is waited for. What was asked for was not written.",
     ),
     "AG515": Explanation(
         Kind.FAILURE,

@@ -109,11 +109,11 @@ def verify(
     return Shown(Check(Result.VERIFIED, f"{where}, {whose}, under the root that is on chain"), entry, content)
 
 
-def root_in_state(bundle: Bundle, agent: bytes, block_hash: bytes) -> bytes | Unreachable | None:
+def root_in_state(bundle: Bundle, agent: bytes, block_hash: bytes) -> bytes | Unreachable:
     """6. The root that the bundle's state proof shows under a block's hash (32 bytes), for `verify`.
 
-    None if the contract held a head of another size there; `Unreachable` if the bundle has no such proof, one that
-    shows nothing under this hash, or that of an operator who did not guard the agent (its 32-byte id) in that block.
+    `Unreachable` if the bundle has no such proof, one that shows nothing under this hash or a head of another size, or
+    that of an operator who did not guard the agent (its 32-byte id) in that block.
     """
     state = bundle.evidence.state
     if state is None:
@@ -129,7 +129,12 @@ def root_in_state(bundle: Bundle, agent: bytes, block_hash: bytes) -> bytes | Un
         return Unreachable(f"at that block {operator_in(operator)} guards the agent, not the log's operator")
     if root >> 256:
         return Unreachable("its proof shows a word that no contract can hold")
-    return root.to_bytes(32, "big") if size_in(size) == bundle.checkpoint.size else None
+    if (held := size_in(size)) != bundle.checkpoint.size:
+        return Unreachable(
+            f"at that block the head had {held} entries, and the proof is of one of {bundle.checkpoint.size}: what was"
+            " on chain before or after, its state does not show"
+        )
+    return root.to_bytes(32, "big")
 
 
 def _wrong(bundle: Bundle, entry: Entry) -> str | None:

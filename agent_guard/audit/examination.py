@@ -11,7 +11,8 @@ The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 8 in e
   7. Tree: at each size that was ever anchored, the rebuilt root is the chain's.
   8. End: the log reaches the chain's head, and what lies beyond it is within the limits; before it the guard was never
      silent while the agent acted (silence.py).
-  9. Obedience: no act on a block in which the council did not allow it; each halt is answered by a death, in time.
+  9. Obedience: no act on a block in which the council did not allow it (stops.py; lateness.py where the block that is
+     named can't be relied on); each life that a halt ended is answered by a death, in time (lives.py).
  10. Openness: the agent's content is there, or erased on purpose and on record (openness.py).
  11. Verdict: TAMPERED if anything is proven wrong, INDETERMINATE if anything could not be checked, else VERIFIED.
 
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 
 from agent_guard.audit.answers import Answers
 from agent_guard.audit.ending import Ending
-from agent_guard.audit.facts import ChainFacts, Unreachable
+from agent_guard.audit.facts import ChainFacts, Unreachable, Written
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.obedience import Obedience
 from agent_guard.audit.openness import Openness
@@ -149,12 +150,12 @@ class _Examination:
         silence, obedience = self._silence, self._obedience
         if silence is not None:
             silence.go_on_to(stretch.start, stretch.begun)
-        after = silence.anchored_after if silence else 0
+        written = silence.written if silence else Written()
         return (
             self._ending.fits(stretch)
             and (silence is None or silence.fits(stretch))
             and self._answers.fits(stretch)
-            and (obedience is None or obedience.fits(stretch, after))
+            and (obedience is None or obedience.fits(stretch, written))
         )
 
     def _take_stretch(self, stretch: Stretch) -> None:
@@ -163,8 +164,9 @@ class _Examination:
         self._open.take(stretch)
         self._checks.take(stretch)
         self._answers.take(stretch)
-        if self._silence is not None:
+        if self._silence is not None and self._obedience is not None:
             self._silence.take(stretch)
+            self._obedience.take(stretch, self._silence.written)
         if fault := self._tree.extend(stretch.leaves):
             self._note_segment(fault)
 
@@ -226,7 +228,7 @@ class _Examination:
         if fault := self._open.see(entry, row.content is not None):
             self._note(fault)
         if self._obedience is not None:
-            self._obedience.see(entry, self._silence.anchored_after if self._silence else 0)
+            self._obedience.see(entry, self._silence.written if self._silence else Written())
 
     def _note(self, fault: Fault) -> None:
         """Keeps the first fault of each aspect, and lists the first that were found."""

@@ -57,6 +57,31 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
+class Lapse:
+    """Blocks in which the agent's lease had run out: from `block` on, to the height `end` (without) of the next lease.
+
+    `outlasts_grace`: nobody renewed it within the grace, so that the agent is to be killed.
+    """
+
+    block: Block
+    end: int
+    outlasts_grace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """When an entry was written, by the chain alone.
+
+    Args:
+        after: unix seconds of the last anchor that does not cover it, 0 if there is none.
+        by: the block that anchored it, the newest one if none did yet, None where the node did not give all anchors.
+    """
+
+    after: int = 0
+    by: Block | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChainFacts:
     """The chain's side of an audit.
 
@@ -68,6 +93,7 @@ class ChainFacts:
         history: happenings of the agent and of the fleet since the council's deployment, oldest first.
         extensions: all anchors of that operator, oldest first.
         block_at: the chain's block at a height, None if there is none. Raises `GuardError` if it can't be read.
+        lapses: when the agent's lease had run out, oldest first (leases.py).
     """
 
     identity: LogIdentity
@@ -77,6 +103,7 @@ class ChainFacts:
     history: Sequence[Happening]
     extensions: Sequence[Extension]
     block_at: Callable[[int], Block | None]
+    lapses: Sequence[Lapse] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Did the agent act when the council did not let it? From the entries' own blocks and the chain's events.
 
-Guarantees: accuses only on a block that the chain really has. An intent that the guard took back (a `refused` entry
-that refers to it) was never allowed. What it can't prove: a guard that names an older block than it had read. Against
-that stand the anchors' times and the guard's own: an act that by either was later than the halt by more than the limit
-is not verified. Nor is a death that came later than that, nor an act after a death without a new start.
+Guarantees: accuses only on a block that the chain really has. An intent that the guard took back in time (a `refused`
+entry that refers to it) was never allowed. What it can't prove: a guard that names an older block than it had read.
+Against that stand the anchors' times and the guard's own: an act that by either was later than the halt by more than
+the limit is not verified. Nor is an end that came later than that, an act after a death without a new start, or a block
+that lay ahead when the entry was anchored (lateness.py).
 """
 
-from agent_guard.audit.facts import ChainFacts
+from agent_guard.audit.facts import ChainFacts, Written
 from agent_guard.audit.lateness import Lateness
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.receipts import is_signed
@@ -27,16 +28,16 @@ class Obedience:
     """Sees the audited agent's entries in order, then gives its verdict."""
 
     def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
-        self._chain = chain
-        self._stops = stops(chain.history, chain.state)
-        self._late = Lateness(chain, limits, self._stops)
+        self._chain, self._limits = chain, limits
+        self._stops = stops(chain.history, chain.state, chain.lapses)
         self._pauses = pauses(chain.history)
+        self._late = Lateness(chain, limits, self._stops, self._pauses)
         self._halt = latest_halt(chain.history)
         self._suspects: dict[int, tuple[Entry, str]] = {}
         self._blocks: dict[int, Block | None] = {}
         self._unread: str | None = None
-        self._started: Entry | None = None
         self._outlived: str | None = None
+        self._undone: str | None = None
         self._unsigned: str | None = None
         self._answer: Death | None = None
         self._last_death: Death | None = None
@@ -57,23 +58,26 @@ class Obedience:
             return None
         return self._answer.dead - self._halt.block.timestamp * 1000
 
-    def see(self, entry: Entry, anchored_after: int = 0) -> None:
-        """Takes the agent's next entry; `anchored_after`: it was written after about this unix second."""
+    def see(self, entry: Entry, written: Written = Written()) -> None:  # noqa: B008 - frozen
+        """Takes the agent's next entry."""
         if entry.kind in _ACTS:
-            self._suspect(entry)
+            self._suspect(entry, written)
         elif entry.kind is Kind.REFUSED and entry.refers_to is not None:
-            self._suspects.pop(entry.refers_to, None)
-            self._late.take_back(entry.refers_to)
-        self._late.see(entry, anchored_after)
-        self._follow_life(entry)
+            self._take_back(entry.refers_to, entry, written)
+        self._late.see(entry, written)
+        self._follow_life(entry, written)
 
-    def fits(self, stretch: Stretch, anchored_after: int = 0) -> bool:
+    def take(self, stretch: Stretch, written: Written) -> None:
+        """As `see` for each of its entries, which `fits` was asked about."""
+        self._late.take(stretch, written)
+
+    def fits(self, stretch: Stretch, written: Written = Written()) -> bool:  # noqa: B008 - frozen
         """Whether `see` would find nothing in any of its entries: none of its acts is near a stop."""
         halted = any(stop.start <= number < stop.end for stop in self._stops for number in stretch.blocks)
         paused = any(
             pause.block.number <= number < pause.end for pause in self._pauses for number in stretch.blocks
         )
-        return not halted and not paused and (not stretch.own or self._late.fits(stretch, anchored_after))
+        return not halted and not paused and (not stretch.own or self._late.fits(stretch, written))
 
     def verdict(self) -> tuple[Check, Fault | None]:
         """The check, and the first act that was not allowed."""
@@ -84,6 +88,7 @@ class Obedience:
             missing_history(self._chain.history, self._chain.state)
             or self._unread
             or unclear
+            or self._undone
             or self._unsigned
             or self._outlived
             or self._undead()
@@ -93,8 +98,8 @@ class Obedience:
             return Check(Result.INDETERMINATE, doubt), None
         return Check(Result.VERIFIED, self._praise()), None
 
-    def _suspect(self, entry: Entry) -> None:
-        why = self._forbidden(entry)
+    def _suspect(self, entry: Entry, written: Written) -> None:
+        why = self._forbidden(entry, written)
         if why is None:
             return
         if len(self._suspects) < MOST_SUSPECTS:
@@ -102,16 +107,31 @@ class Obedience:
         else:
             self._unread = f"more than {MOST_SUSPECTS} acts are under suspicion at once"
 
-    def _forbidden(self, entry: Entry) -> str | None:
+    def _take_back(self, intent: int, entry: Entry, written: Written) -> None:
+        """The guard says that it never allowed this intent: to be believed if it said so before long."""
+        self._late.take_back(intent)
+        if intent not in self._suspects:
+            return
+        suspect, why = self._suspects.pop(intent)
+        waited = max(entry.time / 1000, written.after) - suspect.time / 1000
+        if self._undone is None and waited > self._limits.overrun_seconds:
+            self._undone = (
+                f"entry {intent} acts although {why}, and was taken back only {waited:.0f} s later, in entry"
+                f" {entry.index}"
+            )
+
+    def _forbidden(self, entry: Entry, written: Written) -> str | None:
         """Why the council did not allow an act on the block that the entry names; None if it did."""
         number = entry.block.number if entry.block else 0
         for stop in self._stops:
             if stop.start <= number < stop.end:
                 return stop.why
         for pause in self._pauses:
-            # Both clocks must agree: the guard's (the entry's time) and the chain's (its block's).
+            # Both clocks must agree: the chain's (the block's), and the guard's (the entry's time) unless the anchor
+            # shows that it was ahead.
+            latest = entry.time / 1000 if written.by is None else min(entry.time / 1000, written.by.timestamp)
             try:
-                if entry.time < pause.until * 1000 and pause.holds_at(number, self._block_at):
+                if latest < pause.until and pause.holds_at(number, self._block_at):
                     return pause.why
             except GuardError as error:
                 self._unread = f"block {number} could not be read: {error.message}"
@@ -144,25 +164,31 @@ class Obedience:
             self._blocks[number] = self._chain.block_at(number)
         return self._blocks[number]
 
-    def _follow_life(self, entry: Entry) -> None:
+    def _follow_life(self, entry: Entry, written: Written) -> None:
         if entry.kind is Kind.DEATH and not is_signed(entry, self._chain.identity):
             # Not the operator's word, so it ends no life.
             self._unsigned = f"the death receipt in entry {entry.index} is not signed by the operator"
             return
-        self._late.follow(entry)
         if entry.kind is Kind.START:
             self._outlived = self._outlived or self._undead(entry)
-            self._started = entry
-        elif entry.kind in (Kind.EXIT, Kind.DEATH):
-            self._started = None
+            if self._is_before_halt(entry):
+                self._answer = None  # it was the death of an earlier life
+        began = self._late.alive
+        self._late.follow(entry, written)
         if entry.kind is Kind.DEATH:
             self._last_death = _death(entry)
-            if self._answer is None and self._answers_halt(entry):
+            if self._answer is None and self._answers_halt(entry, began):
                 self._answer = self._last_death
 
-    def _answers_halt(self, entry: Entry) -> bool:
-        """Whether a death belongs to the latest halt: it saw the halt's block, or, by ballots, died in its epoch."""
-        if self._halt is None:
+    def _is_before_halt(self, began: Entry) -> bool:
+        return bool(self._halt and began.block and began.block.number < self._halt.block.number)
+
+    def _answers_halt(self, entry: Entry, began: Entry | None) -> bool:
+        """Whether a death belongs to the latest halt: it saw the halt's block, or, by ballots, died in its epoch.
+
+        That of a life which `began` after the halt doesn't: the halt had found nobody alive.
+        """
+        if self._halt is None or (began is not None and not self._is_before_halt(began)):
             return False
         saw = entry.block is not None and entry.block.number >= self._halt.block.number
         own = self._halt.agent == entry.agent and entry.meta.get("epoch") == self._halt.epoch
@@ -173,11 +199,11 @@ class Obedience:
 
         A resume does not make up for it: that the agent may run again does not show that it had died.
         """
-        started = self._started
+        started = self._late.alive
         if started is None or started.block is None:
             return None
         end = until.block.number if until and until.block else NEVER
-        survived = [stop for stop in self._stops if started.block.number < stop.start < end]
+        survived = [stop for stop in self._stops if stop.kills and started.block.number < stop.start < end]
         if not survived:
             return None
         stop = min(survived, key=lambda stop: stop.start)

@@ -1,9 +1,9 @@
 """Was the guard silent, or its clock wrong? From when its log was anchored, and the times that its entries bear.
 
 A guard that can't anchor must stop allowing actions once the oldest waiting entry is `silence_seconds` old. So between
-two anchors no action may be younger than the first entry there by more than that. (A start may: a guard that comes back
-records it before it anchors what its predecessor left.) And an entry was written before the block that anchored it: one
-that bears a later time comes from a clock that is ahead.
+two anchors no action may be younger than the oldest entry there by more than that. (A start may: a guard that comes
+back records it before it anchors what its predecessor left.) And an entry was written before the block that anchored
+it: one that bears a later time comes from a clock that is ahead.
 
 Guarantees: judges only where the node gave every anchor, each beginning where the one before ended. A clock that goes
 back is no proof of anything; it is said. Memory does not grow with the log.
@@ -12,7 +12,7 @@ back is no proof of anything; it is said. Memory does not grow with the log.
 from collections.abc import Sequence
 from math import inf
 
-from agent_guard.audit.facts import ChainFacts, Extension
+from agent_guard.audit.facts import ChainFacts, Extension, Written
 from agent_guard.audit.limits import AuditLimits
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
@@ -39,8 +39,8 @@ class Silence:
         self._alive = False
         self._silent: str | None = None
         self._ahead: str | None = None
-        self.anchored_after = 0
-        """Unix seconds of the last anchor that does not cover the entry seen last: it was written after about then."""
+        self.written = Written()
+        """When the entry seen last was written, by the anchors before and after it."""
 
     def see(self, entry: Entry, of_agent: bool) -> None:
         """Takes the log's next entry; `of_agent`: it is the audited agent's. Flat, for it sees every entry there is."""
@@ -52,6 +52,8 @@ class Silence:
             self._newest_ms = time
         elif self._newest_ms - time > _CLOCK_MS:
             self._goes_back(entry)
+        if self._oldest is not None and time < self._oldest[1]:
+            self._oldest = (entry.index, time)
         if of_agent:
             kind = entry.kind
             if kind is _INTENT:
@@ -67,12 +69,14 @@ class Silence:
         if index < self._segment_end:
             return
         while self._at < len(self._anchors) and index >= self._segment_end:
-            if self._at >= 0:
-                self.anchored_after = self._anchors[self._at].block.timestamp
+            before = self._anchors[self._at].block.timestamp if self._at >= 0 else 0
             self._at += 1
             ended = self._at == len(self._anchors)
             self._segment_end = inf if ended else self._anchors[self._at].new_size
         covered = self._at < len(self._anchors)
+        if self._anchors:
+            by = self._anchors[self._at].block if covered else self._chain.as_of
+            self.written = Written(before, by)
         self._latest_ms = (self._anchors[self._at].block.timestamp + CLOCK_SECONDS) * 1000 if covered else inf
         self._oldest = (index, time) if self._anchors else None
 
@@ -84,7 +88,10 @@ class Silence:
             stretch.end <= self._segment_end
             and stretch.latest <= self._latest_ms
             and newest - stretch.earliest <= _CLOCK_MS
-            and (waited is None or stretch.asked_until - waited[1] <= self._wait_ms)
+            and (
+                waited is None
+                or (waited[1] <= stretch.earliest and stretch.asked_until - waited[1] <= self._wait_ms)
+            )
         )
 
     def take(self, stretch: Stretch) -> None:
@@ -98,6 +105,10 @@ class Silence:
     def remarks(self) -> list[str]:
         """What a reader should know, and what proves nothing."""
         said = []
+        if self._chain.head.size and not self._anchors:
+            said.append(
+                "the node did not give every anchor, so that the guard's times were held against none"
+            )
         if self._back is not None:
             index, seconds = self._back
             said.append(f"at entry {index} the guard's clock went back by {seconds:.0f} s")

@@ -7,7 +7,7 @@ for whoever had read that block had read the halt. A pause ends by the chain's c
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from agent_guard.audit.facts import Event, Happening
+from agent_guard.audit.facts import Event, Happening, Lapse
 from agent_guard.types import FLEET, AgentState, Block, State
 
 NEVER = 2**63
@@ -16,12 +16,16 @@ _OPENING = frozenset({Event.HALTED, Event.RETIRED, Event.RESUME_SCHEDULED, Event
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Blocks [start, end) in which the agent was not to act, and why in words; `since` is the first one's time."""
+    """Blocks [start, end) in which the agent was not to act, and why in words; `since` is the first one's time.
+
+    `kills`: an agent that was alive then must have died of it.
+    """
 
     start: int
     end: int
     why: str
     since: int = NEVER
+    kills: bool = True
 
 
 @dataclass(slots=True)
@@ -53,22 +57,24 @@ class Pause:
         return False
 
 
-def stops(history: Sequence[Happening], state: AgentState) -> list[Stop]:
-    """All stops of the agent and of the fleet, and the time before its registration."""
+def stops(history: Sequence[Happening], state: AgentState, lapses: Sequence[Lapse] = ()) -> list[Stop]:
+    """All stops of the agent and of the fleet, the times without a lease, and that before its registration."""
     agent = state.agent
     return [
         *_before_registration(history, state),
         *_of(history, agent, "the agent"),
         *_of(history, FLEET, "the fleet"),
+        *map(_lapse, lapses),
     ]
 
 
 def pauses(history: Sequence[Happening]) -> list[Pause]:
     """All pauses of the agent and of the fleet."""
     found = []
-    for happening in history:
+    for place, happening in enumerate(history):
         if happening.event is Event.PAUSED:
-            end = _first(history, happening.agent, Event.RESUMED, happening.block.number)
+            # In the history's order: a resume before it in the same block clears nothing.
+            end = _first(history[place:], happening.agent, Event.RESUMED)
             whose = "the fleet" if happening.agent == FLEET else "the agent"
             why = f"{whose} was paused in block {happening.block.number}"
             found.append(Pause(happening.block, happening.until, end, why))
@@ -94,7 +100,7 @@ def missing_history(history: Sequence[Happening], state: AgentState) -> str | No
 
 
 def _before_registration(history: Sequence[Happening], state: AgentState) -> list[Stop]:
-    first = _first(history, state.agent, Event.REGISTERED, 0)
+    first = _first(history, state.agent, Event.REGISTERED)
     if first == NEVER and state.state is not State.NONE:
         return []  # it was registered, in an event that the node did not give: `missing_history` says so
     return [Stop(0, first, "the agent was not registered yet")]
@@ -120,18 +126,24 @@ def _stop(opened: Happening, whose: str, end: int = NEVER) -> Stop:
     return Stop(opened.block.number, end, why, opened.block.timestamp)
 
 
+def _lapse(lapse: Lapse) -> Stop:
+    first = lapse.block
+    why = f"the agent's lease had run out (the first block without one is {first.number})"
+    return Stop(first.number, lapse.end, why, first.timestamp, kills=lapse.outlasts_grace)
+
+
 def by_fork(happening: Happening) -> str:
     """What is to be added where a halt is told that nobody voted for; nothing for any other."""
     return " by a fork proof (its operator signed two histories; no vote)" if happening.by_fork else ""
 
 
-def _first(history: Sequence[Happening], agent: bytes, event: Event, after: int) -> int:
-    """Height of the first such event from block `after` on, `NEVER` if there is none."""
+def _first(history: Sequence[Happening], agent: bytes, event: Event) -> int:
+    """Height of the first such event, `NEVER` if there is none."""
     return next(
         (
             happening.block.number
             for happening in history
-            if happening.event is event and happening.agent == agent and happening.block.number >= after
+            if happening.event is event and happening.agent == agent
         ),
         NEVER,
     )

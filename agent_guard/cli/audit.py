@@ -70,7 +70,8 @@ def audit(
     )
 
     out, chosen, identity = Output(as_json), settings(network=network, rpc_url=rpc_url), agent_id(agent)
-    wanted, witnesses = reporting(report, agent), witnesses_of(witness, chosen)
+    wanted = reporting(report, agent, chosen.store_password_file)
+    witnesses = witnesses_of(witness, chosen)
     if log is not None and (text := proof_in(log)) is not None:
         if wanted:
             raise GuardError(

@@ -25,6 +25,8 @@ class Reporting:
     path: Path
     form: "Form"
     agent: str
+    password_file: Path | None = None
+    """For a log on a server."""
     chronicle: "Chronicle | None" = None
 
     def watch(
@@ -66,17 +68,17 @@ class Reporting:
             entries=self.chronicle.side() if self.chronicle else LogSide(),
             chain=chain_side(connection, agent_id(self.agent), facts),
             unreachable=getattr(facts, "why", None),
-            proof=death_proof(log, agent_id(self.agent), result),
+            proof=death_proof(log, agent_id(self.agent), result, self.password_file),
             cosigned=cosigned,
         )
         write(self.path, render(report, self.form))
         out.narrate(f"report: {self.path}")
 
 
-def reporting(path: Path | None, agent: str) -> Reporting | None:
+def reporting(path: Path | None, agent: str, password_file: Path | None = None) -> Reporting | None:
     """What `--report` asks for, checked before anything is audited. Raises AG460, AG461, AG462."""
     if path is None:
         return None
     from agent_guard.report import form_of
 
-    return Reporting(path, form_of(path), agent)
+    return Reporting(path, form_of(path), agent, password_file)

@@ -42,9 +42,9 @@ def publish(
 
     Raises:
         GuardError: AG541 nothing is anchored yet, AG545 the folder holds something else, AG515 the log is damaged,
-            AG513 and AG516 the folder can't be written. The folder's checkpoint is then as it was.
+            AG513, AG514 and AG516 the folder can't be written. The folder's checkpoint is then as it was.
     """
-    with reader.snapshot():
+    with reader.snapshot(), TileFolder(root).alone() as folder:
         saved = reader.checkpoint_at_most(2**63 - 1)
         if saved is None or saved.size == 0:
             raise _nothing_yet()
@@ -53,7 +53,7 @@ def publish(
         # A partial bundle is written anew, longer, and so hashed anew from its first entry on.
         since -= since % WIDTH
         known = list(there.leaves(since, there.size())) if there else []
-        writer, frontier = _Writer(TileFolder(root), _levels(there), opens, known), frontier_at(reader, since)
+        writer, frontier = _Writer(folder, _levels(there), opens, known), frontier_at(reader, since)
         for start in range(since, saved.size, WIDTH):
             end = min(start + WIDTH, saved.size)
             frontier.extend(writer.take(start // WIDTH, _rows(reader, start, end)))

@@ -1,5 +1,6 @@
 """The report's file: new, whole or not at all; never over another file."""
 
+import errno
 import os
 import tempfile
 from enum import Enum
@@ -20,7 +21,8 @@ def form_of(path: Path) -> Form:
     """The form that a file's name asks for, where a new file can stand.
 
     Raises:
-        GuardError: AG460 no known suffix, AG461 there is something of this name, AG462 there is no such folder.
+        GuardError: AG460 no known suffix, AG461 there is something of this name, AG462 there is no such folder,
+            or this user can't write it.
     """
     try:
         form = Form(path.suffix.lower())
@@ -38,6 +40,12 @@ def form_of(path: Path) -> Form:
             f"There is no folder {path.parent} for the report. Nothing was audited.",
             "Make it, or name another.",
         )
+    if not os.access(path.parent, os.W_OK | os.X_OK):  # known now, not after an hour's audit
+        raise GuardError(
+            "AG462",
+            f"The folder {path.parent} can't be written by this user. Nothing was audited.",
+            "Make it writable, or name another.",
+        )
     return form
 
 
@@ -48,15 +56,17 @@ def write(path: Path, content: str) -> None:
         GuardError: AG461 something of this name came meanwhile, AG462 it can't be written.
     """
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8"
-        ) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
-            # A link, unlike a rename, replaces nothing.
-            os.link(file.name, path)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".report.")
+        written = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            written.chmod(0o666 & ~umask())
+            put_new(written, path)
+        finally:
+            written.unlink(missing_ok=True)
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
@@ -67,7 +77,23 @@ def write(path: Path, content: str) -> None:
         ) from error
 
 
-def _umask() -> int:
+def put_new(written: Path, path: Path) -> None:
+    """Gives a file that is written its name. `FileExistsError` if something has that name; other `OSError`s pass."""
+    try:
+        os.link(written, path)  # a link, unlike a rename, replaces nothing
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # the name is ours from here on
+        written.replace(path)
+
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+"""What file systems say that have no links: FAT on a stick, some of a network."""
+
+
+def umask() -> int:
+    """This process's, which can be read only by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -3,7 +3,8 @@
 Guarantees: what happens in one `turn` is decided on what no other turn, of this process or another, can change
 meanwhile (BEGIN IMMEDIATE), and is on disk, whole, when the turn ends (WAL, synchronous=FULL), or not at all. The
 database itself refuses to let a log's size fall, or its root change at one size, whatever a program asks. Trusts the
-disk to keep what it has synced; a copy from yesterday would let a log roll back, so never restore one.
+disk to keep what it has synced; a copy from yesterday would let a log roll back, so never restore one (under a witness
+at work it is noticed, and nothing is cosigned any more).
 """
 
 import os
@@ -114,6 +115,7 @@ class Ledger:
         with _translated(path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._place = _place(path)
             self._connection = sqlite3.connect(
                 path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
             )
@@ -152,7 +154,18 @@ class Ledger:
             GuardError: AG562 if the disk or the database refused.
         """
         with self._lock, _translated(self.path), _transaction(self._connection) as connection:
+            self._check_place()
             yield Turn(connection)
+
+    def _check_place(self) -> None:
+        """What is kept must be what the next process reads: a file that was replaced under us keeps it from nobody."""
+        if _place(self.path) != self._place:
+            raise GuardError(
+                "AG562",
+                f"The witness's memory {self.path} was replaced while it was in use. Nothing was cosigned.",
+                "Put the file that was in use back in its place if there is one, and never an older copy: with it the"
+                " witness would vouch for a log that was rolled back.",
+            )
 
 
 def read(path: Path) -> tuple[list[Cosigned], list[Fork]]:
@@ -172,6 +185,12 @@ def read(path: Path) -> tuple[list[Cosigned], list[Fork]]:
             return [Cosigned(*row) for row in cosigned], [Fork(*row) for row in forks]
         finally:
             connection.close()
+
+
+def _place(path: Path) -> tuple[int, int]:
+    """Which file lies there."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from agent_guard.audit import Anchors, ChainFacts, Event, Extension, Happening, Log, Unreachable
+from agent_guard.audit import Anchors, ChainFacts, Event, Extension, Happening, Lapse, Log, Unreachable
+from agent_guard.audit.leases import Grant, grants, lapses
 from agent_guard.chain import history
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import AnyLog
@@ -99,7 +100,28 @@ def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> Chain
         history=told,
         extensions=extensions,
         block_at=lambda number: block_at(number) if number <= last.number else None,
+        lapses=_lapses(connection, agent, told, first, last, block_at),
     )
+
+
+def _lapses(
+    connection: Connection,
+    agent: bytes,
+    told: list[Happening],
+    first: int,
+    last: Block,
+    block_at: Callable[[int], Block],
+) -> list[Lapse]:
+    """When the agent had no lease. A renewal's own time is the end of its lease less its length."""
+    timing = connection.contract.council(last).timing
+    if not timing.lease:
+        return []
+    renewals = [
+        Grant(event.block_number, event.arguments["leaseUntil"] - timing.lease, event.arguments["leaseUntil"])
+        for event in history.events(connection.contract, "Renewed", first, last, agent=agent)
+    ]
+    granted = grants(told, renewals, agent, timing.lease)
+    return list(lapses(granted, timing.lease_grace, last, block_at))
 
 
 def _happenings(

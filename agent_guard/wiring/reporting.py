@@ -1,6 +1,7 @@
 """Gathers what an audit's report says beside the audit: who decides and who voted, and the proof of the death."""
 
 from functools import cache
+from pathlib import Path
 
 from agent_guard.audit import AuditResult, ChainFacts, Result, Unreachable
 from agent_guard.chain import history
@@ -37,12 +38,14 @@ def window(facts: ChainFacts | Unreachable) -> tuple[int, int] | None:
     return facts.history[0].block.timestamp - DAY, facts.as_of.timestamp + DAY
 
 
-def death_proof(log: str, agent: bytes, result: AuditResult) -> EntryProof | None:
+def death_proof(
+    log: str, agent: bytes, result: AuditResult, password_file: Path | None = None
+) -> EntryProof | None:
     """The proof of the death receipt under the head on chain; None where there is none, or it can't be made."""
     if result.death is None or result.head is None or result.integrity.result is not Result.VERIFIED:
         return None
     try:
-        with open_log(log) as reader:
+        with open_log(log, password_file) as reader:
             proof = prove(reader, result.death.index, result.head.size, agent)
     except GuardError:  # the receipt is not anchored yet; the report's other words say so
         return None

@@ -224,3 +224,28 @@ def test_report_that_can_not_be_written_is_refused_before_the_audit(
     )
     assert outcome.json["error"]["code"] == code
     assert old.read_text() == "evidence"
+
+
+def test_action_after_the_lease_ran_out_is_tampering_and_after_its_renewal_none(
+    found: Any, anvil: Any
+) -> None:
+    town = found(anvil, lease=100, lease_grace=50)
+    before = town.rpc("evm_snapshot")
+    town.register(AGENT)
+    guard = Guard(town, town.folder / "log.sqlite")
+    try:
+        guard.act()
+        town.pass_time(120)
+        town.cli.ask("agent", "renew", AGENT, "--account", "signer3")
+        guard.act()
+        guard.anchor.flush(20)
+        audit(guard, "VERIFIED")
+        town.pass_time(110)
+        index = guard.act()
+        guard.anchor.flush(20)
+        found_bad = audit(guard, "TAMPERED")["first_bad"]
+        assert found_bad["index"] == index
+        assert "the agent's lease had run out" in found_bad["why"]
+    finally:
+        guard.close()
+        town.rpc("evm_revert", before)

@@ -108,6 +108,20 @@ def test_full_proof_needs_a_blocks_hash_and_no_node(guard):
     assert "shows nothing" in verify(guard, path, "INDETERMINATE", "--block-hash", later, **NO_NODE)["detail"]
 
 
+def test_state_of_another_head_shows_nothing_of_this_one(guard):
+    """Whoever hands a proof on may put a later block's state in: what was on chain before, that does not tell."""
+    earlier, later = prove(guard, 7), guard.town.folder / "later.tlog-proof"
+    guard.act(3)
+    guard.anchor.flush(20)
+    told = guard.town.cli("log", "prove", AGENT, 7, "--log", guard.path, "-o", later, "--full", "--json").json
+    state = decode_evidence(parse_proof(later.read_text()).extra).state
+    spliced = with_evidence(earlier, state=state)
+    options = ("--block-hash", told["rows"][0]["block"]["hash"])
+    detail = verify(guard, spliced, "INDETERMINATE", *options, **NO_NODE)["detail"]
+    assert "at that block the head had 26 entries, and the proof is of one of 20" in detail
+    assert verify(guard, spliced, "VERIFIED")["seq"] == 7
+
+
 def test_proof_without_the_chains_own_says_so_where_no_node_answers(guard):
     path = prove(guard, 7)
     assert "not known" in verify(guard, path, "INDETERMINATE", **NO_NODE)["detail"]

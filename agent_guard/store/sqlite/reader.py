@@ -7,6 +7,7 @@ Rows are handed out as they lie there: whoever needs them to be true checks them
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +20,6 @@ from agent_guard.types import LogIdentity
 
 LARGEST = 128 << 20
 """Bytes of a value, and of a row, beyond which it is refused unread."""
-AT_ONCE = 16
-"""Rows that are read before their bytes are counted."""
 
 # CAST: a forged file may hold other types than the schema says; what is no blob must not reach a hash function.
 _ROWS = """
@@ -203,12 +202,14 @@ def _connect_as(path: Path, options: str) -> sqlite3.Connection:
 
 
 def _some(cursor: sqlite3.Cursor) -> list[Any]:
-    """What makes the next page; empty at the end."""
+    """What makes the next page; empty at the end. Weighed row by row: one alone may hold `LARGEST` bytes."""
     found: list[Any] = []
     size = 0
-    while len(found) < PAGE_ROWS and size < PAGE_BYTES and (more := cursor.fetchmany(AT_ONCE)):
-        found += more
-        size += sum([len(values[4] or b"") + len(values[7] or b"") for values in more])
+    for values in islice(cursor, PAGE_ROWS):
+        found.append(values)
+        size += len(values[4] or b"") + len(values[7] or b"")
+        if size >= PAGE_BYTES:
+            break
     return found
 
 

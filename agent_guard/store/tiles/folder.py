@@ -2,15 +2,19 @@
 
 Guarantees: every file appears under its name complete and synced, or not at all; the checkpoint comes last, when all
 that it covers is on disk, and till then every file that the checkpoint before needs stays. A process killed anywhere,
-or a caller that gives up, leaves the log of the checkpoint before, and may simply go on. At no moment is there a signed
-head of another head than the checkpoint's: it goes before that changes, and comes after. Writes and removes nothing
-outside the folder, whatever links lie in it. Trusts its caller to hand in what belongs together.
+or a caller that gives up, leaves a whole log, and may simply go on. At no moment is there a signed head of another head
+than the checkpoint's: it goes before that changes, and comes after. One writer at a time (`alone`). Writes and removes
+nothing outside the folder, whatever links lie in it. Trusts its caller to hand in what belongs together.
 """
 
+import errno
+import fcntl
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from agent_guard.errors import GuardError
 from agent_guard.store.rows import Content
@@ -22,18 +26,38 @@ from agent_guard.typed_data.signed_head import SIGNED_HEAD
 
 NEW = ".new"
 """What a file that is being written is called behind its name."""
+WAIT_SECONDS = 10.0
+"""For another writer to be done with the folder."""
 
 
 class TileFolder:
     """The folder `root`, made if it is not there.
 
-    All methods raise AG513 (disk full), AG516 (not writable), AG545 (something in it leads elsewhere).
+    All methods raise AG513 (disk full), AG516 (not writable), AG545 (something in it leads elsewhere); `alone` AG514.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._touched: set[Path] = set()
         self._outgrown: list[Path] = []
+
+    @contextmanager
+    def alone(self) -> Iterator[Self]:
+        """For one writer: two would put each other's half-written files in place. Raises AG514 if another has it."""
+        is_new = not self.root.exists()
+        try:
+            self._make(self.root)
+            handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise _failed(self.root, error) from error
+        try:
+            _lock(handle, self.root)
+            yield self
+        finally:
+            os.close(handle)  # and with it goes the lock
+            if is_new:
+                with suppress(OSError):
+                    self.root.rmdir()  # nothing was written
 
     def write_hashes(self, tile: Tile, hashes: Sequence[bytes]) -> None:
         """A tile of the tree; a full one replaces the partial ones of the same place with the next checkpoint."""
@@ -73,7 +97,7 @@ class TileFolder:
         for folder in self._touched:
             _sync(folder)
         self._touched.clear()
-        self._sweep()
+        going = self._going()
         kept = signed_head is not None and self._has(SIGNED_HEAD, signed_head.encode())
         if not kept:
             self._remove(SIGNED_HEAD)
@@ -82,6 +106,7 @@ class TileFolder:
         if signed_head is not None and not kept:
             self._write(SIGNED_HEAD, [signed_head.encode()])
             _sync(self.root)
+        _sweep(going)
 
     def write_beside(self, path: str, text: str) -> None:
         """A file that is no part of the log."""
@@ -137,20 +162,51 @@ class TileFolder:
             raise _leads_elsewhere(folder)
         folder.mkdir(parents=folder == self.root, exist_ok=True)
 
-    def _sweep(self) -> None:
-        """Partial files may go once the full one is there (C2SP, "Partial Tiles"): not before all of it was checked."""
+    def _going(self) -> list[Path]:
+        """The partial files that full ones replace (C2SP, "Partial Tiles"), each followed by its folder."""
+        going: list[Path] = []
         for folder in self._outgrown:
             if folder.is_symlink():
                 raise _leads_elsewhere(folder)
             try:
-                for name in sorted(folder.iterdir()):
-                    name.unlink()
-                folder.rmdir()
+                going += [*sorted(folder.iterdir()), folder]
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise _failed(folder, error) from error
+        for path in going:
+            if path.is_dir() and not path.is_symlink() and path not in self._outgrown:
+                raise _failed(path, IsADirectoryError(errno.EISDIR, "a folder where a file belongs"))
         self._outgrown.clear()
+        return going
+
+
+def _sweep(going: list[Path]) -> None:
+    """Removes what nobody needs any more. What can't be removed, or a killed process leaves of it, does no harm."""
+    for path in going:
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink()
+
+
+def _lock(handle: int, root: Path) -> None:
+    """Waits for the lock of a folder. A file system without such locks (some of a network) leaves it to its users."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise GuardError(
+                    "AG514",
+                    f"Another process writes into {root}. Nothing was written.",
+                    "Let one export, serve or mirror at a time keep a folder; give each its own.",
+                ) from error
+            time.sleep(0.05)
+        except OSError:
+            return None
 
 
 def _record(content: Content | None) -> bytes:

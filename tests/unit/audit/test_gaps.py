@@ -164,6 +164,7 @@ def test_late_death_of_an_earlier_halt_is_found_after_a_resume(honest: Any) -> N
 
 def test_halt_that_found_nobody_alive_needs_no_death_in_time(honest: Any) -> None:
     honest.record("exit", {})
+    honest.anchor()
     halt(honest)
     honest.now += 100
     honest.happens(Event.RESUMED, epoch=2)
@@ -314,7 +315,10 @@ def test_anchors_that_the_node_does_not_give_accuse_nobody_of_silence(honest: An
     honest.anchor()
     facts = honest.facts()
     assert honest.audit(facts).result is V
-    assert honest.audit(replace(facts, extensions=facts.extensions[given])).result is V
+    assert "the node did not give" not in honest.audit(facts).completeness.detail
+    found = honest.audit(replace(facts, extensions=facts.extensions[given]))
+    assert found.result is V
+    assert "the node did not give every anchor" in found.completeness.detail
 
 
 def test_hole_between_the_anchors_that_a_node_gives_accuses_nobody_either(honest: Any) -> None:
@@ -379,3 +383,17 @@ def test_requests_without_an_outcome_are_not_counted_where_a_request_cannot_be_r
     found = honest.audit()
     assert found.integrity.result is Result.TAMPERED
     assert "no outcome" not in found.completeness.detail
+
+
+def test_silence_is_found_however_young_the_first_entry_after_an_anchor_says_it_is(honest: Any) -> None:
+    start = honest.now
+    honest.recorder._now_ms = lambda: block(start + 70).timestamp * 1000
+    honest.record("freeze", {})
+    honest.recorder._now_ms = lambda: block(honest.now).timestamp * 1000
+    oldest = honest.record("intent", {})
+    honest.now = start + 70
+    index = honest.record("intent", {})
+    honest.anchor()
+    found = honest.audit()
+    assert (found.result, found.completeness.result) == (I, I)
+    assert f"entry {index} lets the agent act while entry {oldest}, 690 s older" in found.completeness.detail

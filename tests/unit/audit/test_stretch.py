@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent_guard.audit import AuditLimits, ChainFacts, Event, Extension, Happening, Log, Result, audit
 from agent_guard.audit import stretch as module
+from agent_guard.audit.facts import Written
 from agent_guard.audit.lateness import Lateness
 from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.silence import Silence
@@ -307,6 +308,7 @@ def entry(index: int, **changes: Any) -> Entry:
 
 
 AHEAD = (BLOCKS[5].timestamp + 60) * 1000
+OLDEST = BLOCKS[4].timestamp * 1000
 
 
 @pytest.mark.parametrize(
@@ -317,14 +319,14 @@ AHEAD = (BLOCKS[5].timestamp + 60) * 1000
         ({"end": 101}, False),
         ({"latest": AHEAD, "earliest": AHEAD}, True),
         ({"latest": AHEAD + 1, "earliest": AHEAD + 1}, False),
-        ({"earliest": BLOCKS[4].timestamp * 1000 - 59_000, "ordered": False}, True),
-        ({"earliest": BLOCKS[4].timestamp * 1000 - 59_001, "ordered": False}, False),
-        ({"earliest": BLOCKS[4].timestamp * 1000 - 60_000}, True),
-        ({"earliest": BLOCKS[4].timestamp * 1000 - 60_001}, False),
+        ({"latest": OLDEST + 60_000, "earliest": OLDEST, "ordered": False}, True),
+        ({"latest": OLDEST + 60_001, "earliest": OLDEST, "ordered": False}, False),
+        ({"latest": OLDEST + 60_001, "earliest": OLDEST}, True),
+        ({"earliest": OLDEST - 1}, False),
         ({"latest": AHEAD}, True),
         ({"latest": AHEAD, "ordered": False}, False),
-        ({"asked_until": BLOCKS[4].timestamp * 1000 + 360_000}, True),
-        ({"asked_until": BLOCKS[4].timestamp * 1000 + 360_001}, False),
+        ({"asked_until": OLDEST + 360_000}, True),
+        ({"asked_until": OLDEST + 360_001}, False),
     ],
 )
 def test_silence_looks_closer_at_anchors_clocks_and_waits(changes, fits):
@@ -337,19 +339,19 @@ def test_silence_goes_on_to_the_anchor_of_a_stretch_as_of_a_single_entry():
     at_once, alone = Silence(facts_of(extensions=2), LIMITS), Silence(facts_of(extensions=2), LIMITS)
     for silence in (at_once, alone):
         silence.see(entry(8), True)
-        assert silence.anchored_after == 0
+        assert silence.written.after == 0
     begun = BLOCKS[4].timestamp * 1000
     made = stretch([row(index, time=begun + 1_000 * (index - 20)) for index in range(20, 52)], 20)
     assert made is not None
     for _ in range(2):
         at_once.go_on_to(made.start, made.begun)
-        assert at_once.anchored_after == BLOCKS[3].timestamp
+        assert at_once.written.after == BLOCKS[3].timestamp
     at_once.go_on_to(made.end - 1, begun + 31_000)
     alone.see(entry(20), True)
     for silence in (at_once, alone):
         assert silence.fits(replace(made, asked_until=begun + 360_000))
         assert not silence.fits(replace(made, asked_until=begun + 360_001))
-    assert alone.anchored_after == BLOCKS[3].timestamp
+    assert alone.written.after == BLOCKS[3].timestamp
 
 
 HALT = happening(Event.HALTED, 2)
@@ -357,24 +359,33 @@ LATE = BLOCKS[2].timestamp + 60
 
 
 @pytest.mark.parametrize(
-    ("asked_until", "anchored_after", "fits"),
+    ("named", "asked_until", "anchored_after", "fits"),
     [
-        (LATE * 1000, LATE, True),
-        (LATE * 1000 + 1, LATE, False),
-        (LATE * 1000, LATE + 1, False),
+        (1, LATE * 1000, LATE, True),
+        (1, LATE * 1000 + 1, LATE, False),
+        (1, LATE * 1000, LATE + 1, False),
+        (2, LATE * 1000 + 1, LATE + 1, True),  # who read the halt's block did not name an old one
     ],
 )
-def test_lateness_looks_closer_at_acts_long_after_a_halt(asked_until, anchored_after, fits):
+def test_lateness_looks_closer_at_acts_long_after_a_halt(named, asked_until, anchored_after, fits):
     facts = facts_of(HALT)
     late = Lateness(facts, LIMITS, stops(facts.history, facts.state))
-    late.see(entry(18), 0)
-    assert late.fits(plain(asked_until=asked_until), anchored_after) is fits
+    late.see(entry(18), Written())
+    stretch = plain(asked_until=asked_until, blocks=frozenset([named, 7]))
+    assert late.fits(stretch, Written(anchored_after)) is fits
 
 
 def test_lateness_looks_closer_at_a_first_act_and_at_the_dead():
     late = Lateness(facts_of(), LIMITS, [])
-    assert not late.fits(plain(), 0)
-    late.see(entry(18), 0)
-    assert late.fits(plain(), 0)
-    late.follow(entry(18, kind=Kind.DEATH, refers_to=3))
-    assert not late.fits(plain(), 0)
+    assert not late.fits(plain(), Written())
+    late.see(entry(18), Written())
+    assert late.fits(plain(), Written())
+    late.follow(entry(18, kind=Kind.DEATH, refers_to=3), Written())
+    assert not late.fits(plain(), Written())
+
+
+@pytest.mark.parametrize(("named", "fits"), [(5, True), (6, False)])
+def test_lateness_looks_closer_at_blocks_that_were_still_to_come(named, fits):
+    late = Lateness(facts_of(), LIMITS, [])
+    late.see(entry(18), Written())
+    assert late.fits(plain(blocks=frozenset([4, named])), Written(0, BLOCKS[5])) is fits

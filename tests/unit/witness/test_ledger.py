@@ -123,3 +123,19 @@ def test_it_can_be_read_while_a_turn_is_open(path: Path) -> None:
         turn.keep(Cosigned(FIVE.origin, 9, b"t" * 32, "note\n", 100))
         assert ledger.read(path)[0] == [FIVE]
     assert ledger.read(path)[0][0].size == 9
+
+
+@pytest.mark.parametrize("replaced_by", ["an older copy", "nothing"])
+def test_a_memory_replaced_under_a_witness_at_work_gets_no_cosignature_out(
+    stand: Stand, replaced_by: str
+) -> None:
+    """It would go on in a file that no other process sees, and two witnesses would vouch for two histories."""
+    stand.ask(stand.log.submit(0, 5))
+    if replaced_by == "an older copy":
+        older = stand.path.with_name("older")
+        older.write_bytes(stand.path.read_bytes())
+        older.replace(stand.path)
+    else:
+        stand.path.unlink()
+    with pytest.raises(GuardError, match="AG562"):
+        stand.ask(stand.log.submit(5, 6))

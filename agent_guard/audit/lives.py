@@ -1,0 +1,133 @@
+"""The agent's lives by its log: from a start, or an act without one, to an exit or a death; and did each end in time?
+
+An end is the guard's word. Against that stand the chain's clocks: an end that was written, or anchored, long after the
+halt that it answers is not known to have come in time, whatever time it bears; nor can the agent have ended before its
+last act. All of it can have an honest reason (an anchor that was stuck, a clock that is wrong), so it accuses nobody;
+but nothing in which it is found is verified. Memory does not grow with the log.
+"""
+
+from agent_guard.audit.facts import ChainFacts, Event, Written
+from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.silence import CLOCK_SECONDS
+from agent_guard.audit.stretch import Stretch
+from agent_guard.entry import Entry, Kind
+from agent_guard.types import Block
+
+_HALTS = frozenset({Event.HALTED, Event.RETIRED})
+
+
+class Lives:
+    """Sees the audited agent's acts in order; `follow` what begins and ends its lives."""
+
+    def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
+        self._limits = limits
+        self._halts = [happening.block for happening in chain.history if happening.event in _HALTS]
+        self._left: Entry | None = None
+        self._acted_ms = 0
+        self._doubt: str | None = None
+        self._condemned: Entry | None = None
+        self.alive: Entry | None = None
+        """What began the life that is open."""
+        self.dead: Entry | None = None
+        """The death after which nothing began."""
+        self.dead_at = 0
+        """When that was, unix ms, by the receipt."""
+
+    def doubt(self) -> str | None:
+        """Why it is not known that every life ended in time; None if it is."""
+        return self._doubt or self._spared()
+
+    def act(self, entry: Entry, written: Written) -> None:
+        """Takes an intent or a start: who acts is alive, whether or not a start is on record."""
+        if self.alive is None and self.dead is None and not self._was_under_way(entry, written):
+            self.alive = entry
+        self._acted_ms = max(self._acted_ms, entry.time, written.after * 1000)
+
+    def take(self, stretch: Stretch, written: Written) -> None:
+        """As `act` for each of its intents, while a life is open."""
+        if stretch.intents:
+            self._acted_ms = max(self._acted_ms, stretch.asked_until, written.after * 1000)
+
+    def take_back(self, intent: int) -> None:
+        """The guard took this intent back: no life began with it."""
+        if self.alive is not None and self.alive.index == intent:
+            self.alive = None
+
+    def follow(self, entry: Entry, written: Written) -> None:
+        """Takes a start, an exit, a verdict to kill, or a death that the operator signed."""
+        if entry.kind is Kind.HALT:
+            self._condemned = self._condemned or entry
+        elif entry.kind is Kind.START:
+            self._doubt, self._condemned = self.doubt(), None
+            self.alive, self.dead, self._left = entry, None, None
+            self._acted_ms = max(entry.time, written.after * 1000)
+        elif entry.kind is Kind.EXIT:
+            self._end(entry, entry.time, written)
+            self._left = entry
+        elif entry.kind is Kind.DEATH:
+            self.dead, self.dead_at = entry, _dead_at(entry)
+            self._condemned = None
+            self._end(entry, self.dead_at, written)
+
+    def _was_under_way(self, entry: Entry, written: Written) -> bool:
+        """Whether a request may have been on its way when the agent left."""
+        if self._left is None or entry.kind is Kind.START:
+            return False
+        return max(entry.time / 1000, written.after) - self._left.time / 1000 <= self._limits.overrun_seconds
+
+    def _spared(self) -> str | None:
+        """A verdict of the guard's own that no death followed; ballots handed to it leave no other trace."""
+        if self._condemned is None:
+            return None
+        return f"the guard's verdict to kill in entry {self._condemned.index} has no death receipt"
+
+    def _end(self, end: Entry, at: int, written: Written) -> None:
+        if self._doubt is None and self.alive is not None:
+            self._doubt = self._too_early(end, at) or self._too_late(end, at, written, self.alive)
+        self.alive = None
+
+    def _too_early(self, end: Entry, at: int) -> str | None:
+        early = (self._acted_ms - at) / 1000
+        # Its last request may have been on its way for a while.
+        if early <= self._limits.overrun_seconds + CLOCK_SECONDS:
+            return None
+        return f"{_named(end)} says that the agent ended {early:.0f} s before its last act"
+
+    def _too_late(self, end: Entry, at: int, written: Written, began: Entry) -> str | None:
+        """A halt that came in this life is answered by this end, whatever block that names."""
+        first = began.block.number if began.block else 0
+        halt = next((block for block in self._halts if first < block.number), None)
+        if halt is None:
+            return None
+        limit = self._limits.overrun_seconds
+        if (overrun := at / 1000 - halt.timestamp) > limit:
+            return (
+                f"{_named(end)} came too late: nothing of the agent was left only {overrun:.0f} s after the halt in"
+                f" block {halt.number} (limit: {limit:.0f} s)"
+            )
+        return self._too_late_by_the_chain(end, written, halt)
+
+    def _too_late_by_the_chain(self, end: Entry, written: Written, halt: Block) -> str | None:
+        limit = self._limits.overrun_seconds
+        if (wrote := written.after - halt.timestamp) > limit:
+            return (
+                f"{_named(end)} was written {wrote} s or more after the halt in block {halt.number}, by the time of"
+                f" the anchor before it (limit: {limit:.0f} s); that the agent had ended by then is the guard's word"
+                " alone"
+            )
+        limit += self._limits.silence_seconds
+        if written.by is not None and (anchored := written.by.timestamp - halt.timestamp) > limit:
+            return (
+                f"{_named(end)} was not anchored before {anchored} s after the halt in block {halt.number} (limit:"
+                f" {limit:.0f} s); when the agent ended is the guard's word alone"
+            )
+        return None
+
+
+def _named(end: Entry) -> str:
+    return f"the {'death receipt' if end.kind is Kind.DEATH else 'exit'} in entry {end.index}"
+
+
+def _dead_at(death: Entry) -> int:
+    dead = death.meta.get("dead")
+    return dead if type(dead) is int else death.time
