@@ -169,6 +169,8 @@ class _Examination:
         self._answers.take(stretch)
         if self._silence is not None:
             self._silence.take(stretch)
+        if self._obedience is not None:
+            self._obedience.take(stretch)
         if fault := self._tree.extend(stretch.leaves):
             self._note_segment(fault)
 
@@ -216,6 +218,7 @@ class _Examination:
             faults=tuple(sorted(self._listed, key=lambda fault: fault.index)),
             fault_count=self._fault_count,
             erased=self._open.erased,
+            overrun_at_most_ms=judged.overrun_at_most_ms if judged else None,
         )
 
     def _take_entry(self, entry: Entry, row: Row) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from agent_guard.audit.facts import ChainFacts, Event
 from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.lives import Found
 from agent_guard.audit.stops import NEVER, Stop
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
@@ -29,6 +30,7 @@ class Lateness:
         self._alive: Entry | None = None
         self._dead: Entry | None = None
         self._dead_at = 0
+        self._found = False
         self._death: str | None = None
         self._decision: str | None = None
         self._spoke: str | None = None
@@ -66,16 +68,18 @@ class Lateness:
             and anchored_after <= self._late_from
         )
 
-    def follow(self, entry: Entry) -> None:
-        """Takes a start, an exit, or a death that the operator signed."""
+    def follow(self, entry: Entry, found: Found | None = None) -> None:
+        """Takes a start, an exit, or a death that the operator signed; `found`: that of a life which was found dead."""
         if entry.kind is Kind.START:
             self._alive, self._dead = entry, None
         elif entry.kind is Kind.EXIT:
             self._alive = None
         elif entry.kind is Kind.DEATH:
-            self._dead, self._dead_at = entry, _dead_at(entry)
+            self._dead, self._found = entry, found is not None
+            self._dead_at = _dead_at(entry) if found is None else found.by
             if self._death is None and self._alive is not None:
-                self._death = self._too_late(entry, self._alive)
+                began = self._alive
+                self._death = self._perhaps_too_late(found, began) if found else self._too_late(entry, began)
             self._alive = None
 
     def _too_late(self, death: Entry, started: Entry) -> str | None:
@@ -90,6 +94,22 @@ class Lateness:
         return (
             f"the death receipt in entry {death.index} came too late: nothing of the agent was left only"
             f" {overrun:.0f} s after the halt in block {halt.number} (limit: {self._limit:.0f} s)"
+        )
+
+    def _perhaps_too_late(self, found: Found, started: Entry) -> str | None:
+        """As above, of a death whose moment nobody knows: by the chain's clock, for it may name an old block."""
+        first = started.block.number if started.block else 0
+        halt = next(
+            (halt for halt in self._halts if first < halt.number and halt.timestamp * 1000 <= found.by), None
+        )
+        if halt is None:
+            return None
+        bound = found.by / 1000 - halt.timestamp
+        if bound <= self._limit:
+            return None
+        return (
+            f"{found.in_words()}; a halt came in block {halt.number}, and nothing shows that it was dead sooner than"
+            f" {bound:.0f} s after it (limit: {self._limit:.0f} s)"
         )
 
     def _suspect(self, entry: Entry, why: str) -> None:
@@ -125,7 +145,7 @@ class Lateness:
         late = (entry.time - self._dead_at) / 1000
         if entry.kind is Kind.INTENT:
             self._suspect(entry, _outlived(entry, dead, late))
-        elif entry.kind in (Kind.OUTCOME, Kind.DECISION) and late > self._limit:
+        elif entry.kind in (Kind.OUTCOME, Kind.DECISION) and (self._found or late > self._limit):
             self._spoke = self._spoke or _outlived(entry, dead, late)
 
 

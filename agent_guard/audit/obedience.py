@@ -3,18 +3,21 @@
 Guarantees: accuses only on a block that the chain really has. An intent that the guard took back (a `refused` entry
 that refers to it) was never allowed. What it can't prove: a guard that names an older block than it had read. Against
 that stand the anchors' times and the guard's own: an act that by either was later than the halt by more than the limit
-is not verified. Nor is a death that came later than that, nor an act after a death without a new start.
+is not verified. Nor is a death that came later than that, nor an act after a death without a new start. A life that a
+later guard found dead has an end, and its overrun a bound: it is verified if the bound is within the limit.
 """
 
 from agent_guard.audit.facts import ChainFacts
 from agent_guard.audit.lateness import Lateness
 from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.lives import Found, Lives
 from agent_guard.audit.receipts import is_signed
 from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
 from agent_guard.audit.stops import NEVER, by_fork, latest_halt, missing_history, pauses, stops
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
+from agent_guard.typed_data.death import is_found_dead
 from agent_guard.types import Block
 
 _ACTS = frozenset({Kind.INTENT, Kind.START})
@@ -35,7 +38,7 @@ class Obedience:
         self._suspects: dict[int, tuple[Entry, str]] = {}
         self._blocks: dict[int, Block | None] = {}
         self._unread: str | None = None
-        self._started: Entry | None = None
+        self._lives = Lives()
         self._outlived: str | None = None
         self._unsigned: str | None = None
         self._answer: Death | None = None
@@ -52,10 +55,17 @@ class Obedience:
 
     @property
     def overrun_ms(self) -> int | None:
-        """From the halt's block to the death that answers it."""
-        if self._halt is None or self._answer is None:
+        """From the halt's block to the death that answers it; None if its moment is not known."""
+        if self._halt is None or self._answer is None or self._answer.dead is None:
             return None
         return self._answer.dead - self._halt.block.timestamp * 1000
+
+    @property
+    def overrun_at_most_ms(self) -> int | None:
+        """From the halt's block to when the agent, which was found dead, was dead at the latest."""
+        if self._halt is None or self._answer is None or self._answer.dead_by is None:
+            return None
+        return self._answer.dead_by - self._halt.block.timestamp * 1000
 
     def see(self, entry: Entry, anchored_after: int = 0) -> None:
         """Takes the agent's next entry; `anchored_after`: it was written after about this unix second."""
@@ -65,7 +75,13 @@ class Obedience:
             self._suspects.pop(entry.refers_to, None)
             self._late.take_back(entry.refers_to)
         self._late.see(entry, anchored_after)
-        self._follow_life(entry)
+        if entry.kind is Kind.INTENT:
+            self._lives.act(entry)
+        self._follow_life(entry, anchored_after)
+
+    def take(self, stretch: Stretch) -> None:
+        """As `see` for each of its entries, which `fits` was asked about."""
+        self._lives.take(stretch)
 
     def fits(self, stretch: Stretch, anchored_after: int = 0) -> bool:
         """Whether `see` would find nothing in any of its entries: none of its acts is near a stop."""
@@ -85,6 +101,7 @@ class Obedience:
             or self._unread
             or unclear
             or self._unsigned
+            or self._lives.odd
             or self._outlived
             or self._undead()
             or self._late.doubt()
@@ -144,21 +161,30 @@ class Obedience:
             self._blocks[number] = self._chain.block_at(number)
         return self._blocks[number]
 
-    def _follow_life(self, entry: Entry) -> None:
+    def _follow_life(self, entry: Entry, anchored_after: int) -> None:
         if entry.kind is Kind.DEATH and not is_signed(entry, self._chain.identity):
             # Not the operator's word, so it ends no life.
             self._unsigned = f"the death receipt in entry {entry.index} is not signed by the operator"
             return
-        self._late.follow(entry)
+        began = self._lives.open
         if entry.kind is Kind.START:
             self._outlived = self._outlived or self._undead(entry)
-            self._started = entry
-        elif entry.kind in (Kind.EXIT, Kind.DEATH):
-            self._started = None
+        found = self._lives.follow(entry, anchored_after)
+        if entry.kind is Kind.DEATH and found is None and is_found_dead(entry.meta):
+            return  # it ends no life that is open: `odd`
+        self._late.follow(entry, found)
         if entry.kind is Kind.DEATH:
-            self._last_death = _death(entry)
-            if self._answer is None and self._answers_halt(entry):
+            self._last_death = _death(entry, found)
+            answers = self._found_answers(began, found) if found else self._answers_halt(entry)
+            if self._answer is None and answers:
                 self._answer = self._last_death
+
+    def _found_answers(self, began: Entry | None, found: Found) -> bool:
+        """Whether the latest halt came between the start of a life and when it was dead at the latest."""
+        if self._halt is None:
+            return False
+        number, halt = began.block.number if began and began.block else 0, self._halt.block
+        return number < halt.number and halt.timestamp * 1000 <= found.by
 
     def _answers_halt(self, entry: Entry) -> bool:
         """Whether a death belongs to the latest halt: it saw the halt's block, or, by ballots, died in its epoch."""
@@ -173,7 +199,7 @@ class Obedience:
 
         A resume does not make up for it: that the agent may run again does not show that it had died.
         """
-        started = self._started
+        started = self._lives.open
         if started is None or started.block is None:
             return None
         end = until.block.number if until and until.block else NEVER
@@ -188,13 +214,18 @@ class Obedience:
 
     def _praise(self) -> str:
         if self._halt is None:
-            return "the agent was never halted, and acted only while it was allowed to"
-        said = f"nothing was done after the halt in block {self._halt.block.number}{by_fork(self._halt)}"
-        return (
-            said if self.overrun_ms is None else f"{said}; dead {self.overrun_ms} ms after that block's time"
-        )
+            said = "the agent was never halted, and acted only while it was allowed to"
+        else:
+            said = f"nothing was done after the halt in block {self._halt.block.number}{by_fork(self._halt)}"
+        if self.overrun_ms is not None:
+            said += f"; dead {self.overrun_ms} ms after that block's time"
+        elif self.overrun_at_most_ms is not None:
+            said += f"; dead at most {self.overrun_at_most_ms} ms after that block's time"
+        return said if self._lives.found is None else f"{said}; {self._lives.found.in_words()}"
 
 
-def _death(entry: Entry) -> Death:
+def _death(entry: Entry, found: Found | None) -> Death:
+    if found is not None:
+        return Death(entry.index, None, dict(entry.meta), found.by)
     dead = entry.meta.get("dead")
     return Death(entry.index, dead if type(dead) is int else entry.time, dict(entry.meta))

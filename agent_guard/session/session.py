@@ -46,7 +46,7 @@ DISSENT_SECONDS = 2.0
 class Parts:
     """What wiring built for one guard: what its agents share, and each agent's own.
 
-    `endpoints`: their public names; `grace`: seconds, for a Ctrl-C.
+    `endpoints`: their public names; `grace`: seconds, for a Ctrl-C; `before`: what is to be told of earlier lives.
     """
 
     watcher: Watcher
@@ -60,6 +60,7 @@ class Parts:
     wards: Sequence[WardParts]
     endpoints: Sequence[str] = ()
     grace: float = 0.0
+    before: Sequence[Step] = ()
 
 
 class Session:
@@ -124,6 +125,8 @@ class Session:
             # Ended after all else, for it may wait for the chain; opened before any agent starts.
             stack.callback(self._parts.desk.stop)
             self._parts.desk.start(self._journal, self._tell)
+            for step in self._parts.before:
+                self._tell(step)
             self._parts.cosigning.start(lambda error: self._tell({"event": "trouble", **error.as_dict()}))
             for ward in self._wards:
                 stack.callback(ward.close)

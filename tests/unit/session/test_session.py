@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -33,6 +34,34 @@ def test_an_agent_that_ends_by_itself_ends_the_run_with_its_own_code(world: Worl
     assert world.recorded() == ["config", "start", "exit"]
     assert world.entry(Entry.EXIT)[0] == {"exit_code": code}
     assert all(step["agent"] == "alice" for step in world.steps)
+
+
+def test_a_life_is_noted_before_its_container_is_built_and_forgotten_once_its_end_is_in_the_log(
+    world: World,
+) -> None:
+    world.script = ends(0)
+    world.run()
+    assert world.notes == [
+        "life 1 after record start",
+        "life 1 in its container",
+        "forgotten after record exit",
+    ]
+
+
+def test_a_killed_life_is_forgotten_once_its_death_is_in_the_log(world: World) -> None:
+    world.script = halts
+    world.run()
+    assert world.notes[2:] == ["forgotten after record death"]
+
+
+@pytest.mark.parametrize(("script", "end"), [(ends(0), Entry.EXIT), (halts, Entry.DEATH)])
+def test_a_life_whose_end_could_not_be_recorded_stays_noted(
+    world: World, script: Callable[[World], None], end: Entry
+) -> None:
+    world.failing_entries = {end}
+    world.script = script
+    world.run()
+    assert len(world.notes) == 2
 
 
 def test_an_agent_that_the_deadman_killed_is_dead_on_record_and_not_merely_ended(world: World) -> None:
