@@ -26,7 +26,7 @@ from itertools import islice
 from agent_guard.audit.answers import Answers
 from agent_guard.audit.ending import Ending
 from agent_guard.audit.facts import ChainFacts, Unreachable
-from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.limits import AuditLimits, LimitsInForce
 from agent_guard.audit.obedience import Obedience
 from agent_guard.audit.openness import Openness
 from agent_guard.audit.result import MOST_FAULTS, Aspect, AuditResult, Check, Fault, Result, worst
@@ -34,7 +34,7 @@ from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.silence import Silence
 from agent_guard.audit.stretch import AT_ONCE, LEAST, MOST, MOST_BYTES, Stretch, stretch_of
 from agent_guard.audit.tree import AnchoredTree
-from agent_guard.entry import Entry
+from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
 from agent_guard.store import Row
 from agent_guard.types import LogIdentity
@@ -123,9 +123,10 @@ class _Examination:
         self._agent, self._chain, self._unknown = agent, chain, unknown
         self._checks = RowChecks()
         self._tree = AnchoredTree(chain)
-        self._obedience = Obedience(chain, limits) if chain else None
-        self._silence = Silence(chain, limits) if chain else None
-        self._ending = Ending(agent, chain, limits, is_copy)
+        self._limits = LimitsInForce(limits)
+        self._obedience = Obedience(chain, self._limits) if chain else None
+        self._silence = Silence(chain, self._limits) if chain else None
+        self._ending = Ending(agent, chain, self._limits, is_copy)
         self._answers = Answers()
         self._open = Openness(is_copy)
         self._faults: dict[Aspect, Fault] = {}
@@ -218,11 +219,14 @@ class _Examination:
             faults=tuple(sorted(self._listed, key=lambda fault: fault.index)),
             fault_count=self._fault_count,
             erased=self._open.erased,
+            limits=self._limits,
             overrun_at_most_ms=judged.overrun_at_most_ms if judged else None,
         )
 
     def _take_entry(self, entry: Entry, row: Row) -> None:
         self._ending.see(entry)
+        if entry.kind is Kind.CONFIG and entry.agent == self._agent:
+            self._limits.see(entry)
         if self._silence is not None:
             self._silence.see(entry, entry.agent == self._agent)
         if entry.agent != self._agent:
@@ -283,6 +287,7 @@ class _Examination:
         """What is no fault, and is said."""
         unanswered = self._answers.unanswered
         said = [f"{unanswered} of its requests have no outcome on record"] if unanswered else []
+        said += [self._limits.refused] if self._limits.refused else []
         return [*said, *self._silence.remarks()] if self._silence else said
 
     def _obey(self) -> Check:

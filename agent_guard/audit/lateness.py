@@ -8,7 +8,7 @@ each kind, and of acts that may still be taken back `MOST_SUSPECTS`.
 from collections.abc import Sequence
 
 from agent_guard.audit.facts import ChainFacts, Event
-from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.lives import Found
 from agent_guard.audit.stops import NEVER, Stop
 from agent_guard.audit.stretch import Stretch
@@ -22,10 +22,9 @@ _HALTS = frozenset({Event.HALTED, Event.RETIRED})
 class Lateness:
     """Sees the audited agent's entries in order; `follow` only what begins and ends its lives."""
 
-    def __init__(self, chain: ChainFacts, limits: AuditLimits, stops: Sequence[Stop]) -> None:
-        self._limit, self._stops = limits.overrun_seconds, stops
-        self._late_from = min((stop.since for stop in stops), default=NEVER) + self._limit
-        self._late_from_ms = self._late_from * 1000
+    def __init__(self, chain: ChainFacts, limits: LimitsInForce, stops: Sequence[Stop]) -> None:
+        self._limits, self._stops = limits, stops
+        self._stopped_from = min((stop.since for stop in stops), default=NEVER)
         self._halts = [happening.block for happening in chain.history if happening.event in _HALTS]
         self._alive: Entry | None = None
         self._dead: Entry | None = None
@@ -35,6 +34,15 @@ class Lateness:
         self._decision: str | None = None
         self._spoke: str | None = None
         self._suspects: dict[int, str] = {}
+
+    @property
+    def _limit(self) -> float:
+        return self._limits.overrun_seconds
+
+    @property
+    def _late_from(self) -> float:
+        """Unix seconds from which on an act may be late."""
+        return self._stopped_from + self._limit
 
     def doubt(self) -> str | None:
         """Why obedience can't be verified; None if all stops came in time."""
@@ -50,7 +58,7 @@ class Lateness:
         if kind is _INTENT or kind is _START:
             if self._alive is None:  # it acts, whether or not a start is on record
                 self._alive = entry
-            if (entry.time > self._late_from_ms or anchored_after > self._late_from) and (
+            if max(entry.time / 1000, anchored_after) > self._late_from and (
                 why := self._by_the_clocks(entry, anchored_after)
             ):
                 self._suspect(entry, why)
@@ -64,7 +72,7 @@ class Lateness:
         return (
             self._alive is not None
             and self._dead is None
-            and stretch.asked_until <= self._late_from_ms
+            and stretch.asked_until / 1000 <= self._late_from
             and anchored_after <= self._late_from
         )
 

@@ -9,7 +9,7 @@ later guard found dead has an end, and its overrun a bound: it is verified if th
 
 from agent_guard.audit.facts import ChainFacts
 from agent_guard.audit.lateness import Lateness
-from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.lives import Found, Lives
 from agent_guard.audit.receipts import is_signed
 from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
@@ -29,7 +29,7 @@ MOST_LOOKUPS = 256
 class Obedience:
     """Sees the audited agent's entries in order, then gives its verdict."""
 
-    def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
+    def __init__(self, chain: ChainFacts, limits: LimitsInForce) -> None:
         self._chain = chain
         self._stops = stops(chain.history, chain.state)
         self._late = Lateness(chain, limits, self._stops)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from agent_guard.audit.limits import LimitsInForce
 from agent_guard.types import Block, Head
 
 MOST_FAULTS = 100
@@ -74,6 +75,7 @@ class AuditResult:
         first_bad: the fault with the lowest index.
         as_of: the block at which the chain was read.
         faults: the first `MOST_FAULTS` that were found, by index; `fault_count` is how many there were.
+        limits: that were held against the log at its end; None where it took none.
         erased: contents of the agent that are not there and whose erasure is on record.
     """
 
@@ -94,6 +96,7 @@ class AuditResult:
     fault_count: int = 0
     erased: int = 0
     overrun_at_most_ms: int | None = None
+    limits: LimitsInForce | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of `audit --json`."""
@@ -112,6 +115,7 @@ class AuditResult:
             and {"index": self.death.index, "dead": self.death.dead, **dict(self.death.stages)},
             "overrun_ms": self.overrun_ms,
             "overrun_at_most_ms": self.overrun_at_most_ms,
+            "limits": self.limits and self.limits.as_dict(),
             "first_bad": self.first_bad
             and {"index": self.first_bad.index, "what": self.first_bad.what, "why": self.first_bad.why},
             "as_of": _block(self.as_of),

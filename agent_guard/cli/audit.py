@@ -39,11 +39,14 @@ def audit(
         typer.Option("--report", metavar="FILE", help="A new file to hand on: .html, .md or .json."),
     ] = None,
     max_overrun: Annotated[
-        float,
+        float | None,
         typer.Option(
-            "--max-overrun", metavar="SECONDS", min=0, help="The latest a death may follow its halt's block."
+            "--max-overrun",
+            metavar="SECONDS",
+            min=0,
+            help="The latest a death may follow its halt's block; else what the guard recorded, else 120.",
         ),
-    ] = 120.0,
+    ] = None,
     witness: Witnesses = None,
     network: Network = None,
     rpc_url: RpcUrl = None,
@@ -55,7 +58,7 @@ def audit(
     (6): something could not be checked, and what. Needs the log and any node of the chain; believes no one. Who of
     the named witnesses cosigned the proven head is said beside it, and changes no result.
     """
-    from agent_guard.audit import AuditLimits, Unreachable
+    from agent_guard.audit import Unreachable
     from agent_guard.audit import audit as examine
     from agent_guard.audit.witnesses import cosigned, root_on_chain
     from agent_guard.log.reading import rows_until_damage
@@ -65,6 +68,7 @@ def audit(
         connect_or_say_why,
         find_log,
         gather,
+        limits_of,
         log_of,
         open_log,
     )
@@ -84,8 +88,7 @@ def audit(
     with open_log(where, chosen.store_password_file) as reader, reader.snapshot():
         claimed = reader.identity()
         facts = connection if isinstance(connection, Unreachable) else gather(connection, identity, claimed)
-        age = chosen.max_unanchored_age
-        limits = AuditLimits(chosen.max_unanchored_entries, age, age, max_overrun)
+        limits = limits_of(chosen, max_overrun)
         rows = rows_until_damage(reader)
         seen = wanted.watch(rows, identity, facts) if wanted else rows
         with out.progress(f"auditing {agent}", reader.size()) as advance:
@@ -154,6 +157,7 @@ def _report(
         ),
         ("death receipt", f"entry {result.death.index}, signed by the operator" if result.death else None),
         ("stages", in_words(result.death.stages) if result.death and result.death.dead else None),
+        ("limits", result.limits.in_words() if result.limits else None),
         ("read at block", result.as_of.number if result.as_of else None),
         *summed_up(said),
     ]

@@ -9,8 +9,8 @@ session's thread; the kill path works on threads of its own and waits for nothin
 import logging
 import queue
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from agent_guard.chain.history import HaltOnChain
@@ -64,8 +64,8 @@ class WardParts:
 
     `start_container` starts it, given its standard output and error; nothing of it runs before that. `sign_death` gives
     the operator's signature of a death's public facts. `was_struck`: whether the deadman has killed since then
-    (monotonic seconds). `note_life`: notes a life by its start entry, with its container once that stands;
-    `forget_life`: its end is in the log.
+    (monotonic seconds). `limits`: those it runs under, for an auditor. `note_life`: notes a life by its start entry,
+    with its container once that stands; `forget_life`: its end is in the log.
     """
 
     agent: str
@@ -77,6 +77,7 @@ class WardParts:
     describe: dict[str, object]
     mode: str
     was_struck: Callable[[float], bool] = lambda since: False
+    limits: Mapping[str, int | bool | str] = field(default_factory=dict)
     note_life: Callable[[int | None, Container | None], None] = lambda start, container: None
     forget_life: Callable[[], None] = lambda: None
 
@@ -159,7 +160,7 @@ class Ward:
         if standing.verdict.decision is not Decision.RUN:
             raise may_not_run(standing)
         if not self._began:
-            self._journal.write(self.agent, Entry.CONFIG, parts.describe)
+            self._journal.write(self.agent, Entry.CONFIG, parts.describe, meta=dict(parts.limits))
         elif self.phase is Phase.HALTED:
             self._journal.write(self.agent, Entry.RESUME, {}, block=standing.block)
         self._began = True

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from agent_guard.audit import Anchors, ChainFacts, Event, Extension, Happening, Log, Unreachable
+from agent_guard.audit import Anchors, AuditLimits, ChainFacts, Event, Extension, Happening, Log, Unreachable
 from agent_guard.chain import history
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import AnyLog
@@ -70,6 +71,23 @@ def checkpoint_of(reader: AnyLog, size: int) -> str | None:
     except GuardError:  # a damaged database: the audit has said so
         return None
     return saved.note if saved is not None and saved.size == size else None
+
+
+def limits_of(settings: Settings, max_overrun: float | None) -> AuditLimits:
+    """The auditor's limits: what his settings (or, for the overrun, a flag) name; the rest are defaults."""
+    named = {
+        "max_unanchored_entries": ("tail_entries",),
+        "max_unanchored_age": ("tail_seconds", "silence_seconds"),
+    }
+    limits: dict[str, Any] = {
+        limit: getattr(settings, name)
+        for name, stands_for in named.items()
+        if name in settings.model_fields_set
+        for limit in stands_for
+    }
+    if max_overrun is not None:
+        limits["overrun_seconds"] = max_overrun
+    return AuditLimits(**limits, named=frozenset(limits))
 
 
 def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainFacts:

@@ -51,7 +51,7 @@ from agent_guard.types import Decision, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
 from agent_guard.wiring.burying import look_for_lives, record_lives
-from agent_guard.wiring.containing import Command, container_spec, described
+from agent_guard.wiring.containing import Command, container_spec, described, recorded_limits
 from agent_guard.wiring.recording import anchoring, log_identity, sign_death, sign_heads
 from agent_guard.wiring.storing import open_store
 from agent_guard.wiring.watching import council_name, watching
@@ -217,6 +217,7 @@ def _ward(guard: _Guard, app: FastAPI, command: Command, places: Places) -> Ward
         describe=described(settings, command, guard.choice, guard.vkey),
         mode=guard.choice.mode.value,
         was_struck=guard.deadman.has_struck_since,
+        limits=recorded_limits(settings),
         note_life=note.write,
         forget_life=note.remove,
     )

@@ -34,6 +34,13 @@ def test_guard_that_is_killed_takes_the_agent_along(drill, guard, until):
     assert audited["result"] == "VERIFIED"
     assert "found dead" in audited["obedience"]["detail"]
     assert "the moment of death is not known" in audited["obedience"]["detail"]
+    assert audited["limits"]["recorded"] == {
+        "entry": 3,
+        "tail_entries": 10_000,
+        "tail_seconds": 600,
+        "silence_seconds": 600,
+        "overrun_seconds": 124,
+    }
     kinds = [row["kind"] for row in drill.cli.ask("log", "list", "indexer")["rows"]]
     assert kinds == ["config", "start", "death", "config", "start", "exit"]
 

@@ -650,6 +650,7 @@ def test_result_has_the_published_json_shape(honest: Any) -> None:
         "death",
         "overrun_ms",
         "overrun_at_most_ms",
+        "limits",
         "first_bad",
         "as_of",
     ]

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_guard.audit import AuditLimits, ChainFacts, Event, Extension, Happening, Log, Result, audit
+from agent_guard.audit import (
+    AuditLimits,
+    ChainFacts,
+    Event,
+    Extension,
+    Happening,
+    LimitsInForce,
+    Log,
+    Result,
+    audit,
+)
 from agent_guard.audit import stretch as module
 from agent_guard.audit.lateness import Lateness
 from agent_guard.audit.silence import Silence
@@ -322,7 +332,7 @@ AHEAD = (BLOCKS[5].timestamp + 60) * 1000
     ],
 )
 def test_silence_looks_closer_at_anchors_clocks_and_waits(changes, fits):
-    silence = Silence(facts_of(), LIMITS)
+    silence = Silence(facts_of(), LimitsInForce(LIMITS))
     silence.see(entry(18), True)
     assert silence.fits(plain(**changes)) is fits
 
@@ -341,13 +351,13 @@ LATE = BLOCKS[2].timestamp + 60
 )
 def test_lateness_looks_closer_at_acts_long_after_a_halt(asked_until, anchored_after, fits):
     facts = facts_of(HALT)
-    late = Lateness(facts, LIMITS, stops(facts.history, facts.state))
+    late = Lateness(facts, LimitsInForce(LIMITS), stops(facts.history, facts.state))
     late.see(entry(18), 0)
     assert late.fits(plain(asked_until=asked_until), anchored_after) is fits
 
 
 def test_lateness_looks_closer_at_a_first_act_and_at_the_dead():
-    late = Lateness(facts_of(), LIMITS, [])
+    late = Lateness(facts_of(), LimitsInForce(LIMITS), [])
     assert not late.fits(plain(), 0)
     late.see(entry(18), 0)
     assert late.fits(plain(), 0)

@@ -79,6 +79,7 @@ def test_the_start_is_on_disk_before_the_agent_starts_and_names_the_block_that_a
     world.run()
     assert world.deeds[:3] == ["record config", "record start", "start"]
     assert world.entry(Entry.START)[1]["block"] == sighting().block
+    assert world.entry(Entry.CONFIG)[1]["meta"] == {"max_overrun_ms": 1}
     assert world.deeds[-1] == "anchor"
     assert world.deeds.count("close") == 1
 

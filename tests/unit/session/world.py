@@ -223,6 +223,7 @@ class World:
                 describe={"command": ["true"]},
                 mode="pidns",
                 was_struck=lambda since: self.struck,
+                limits={"max_overrun_ms": 1},
                 note_life=self.note,
                 forget_life=lambda: self.notes.append("forgotten after " + self.deeds[-1]),
             )
