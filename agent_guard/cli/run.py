@@ -173,6 +173,8 @@ def _in_words(step: dict[str, Any]) -> Word:
         case "dissent":
             said = "; ".join(f"{name} {what}" for name, what in step["endpoints"].items())
             return Word(f"endpoints differ: {said}" if said else "the endpoints agree again", YELLOW)
+        case "recording":
+            return Word("the log is written again: its server is back", GREEN)
         case "thawed":
             return Word("thawed: it goes on", GREEN)
         case "halted":

@@ -25,7 +25,7 @@ from agent_guard.log.recorder import Recorder
 from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
 from agent_guard.session.finding import HaltFinder
-from agent_guard.session.journal import FLUSH_SECONDS, Journal
+from agent_guard.session.journal import Journal
 from agent_guard.session.reporting import gather
 from agent_guard.session.telling import Teller
 from agent_guard.session.ward import STOPPED_BY_HAND, Phase, Ward, WardParts
@@ -90,6 +90,7 @@ class Session:
         self._leave_asked = threading.Event()
         self._may_leave = False
         self._dissent: dict[str, str] = {}
+        self._outage = False
         self._dissents: dict[str, int] = {}
         self._dissent_since: tuple[frozenset[str], float] = (frozenset(), 0.0)
 
@@ -185,6 +186,7 @@ class Session:
             if ward.is_due() and not self._stops_asked:
                 self._try_to_begin(ward, alone=False)
         self._note_dissent()
+        self._note_outage()
 
     def _note_dissent(self) -> None:
         """Records and tells which endpoints say something else than the quorum, when that changes and lasts."""
@@ -203,6 +205,15 @@ class Session:
             self._dissent = found
             self._journal.write(None, Entry.DISSENT, {"endpoints": dict(found)})
             self._tell({"event": "dissent", "endpoints": found})
+
+    def _note_outage(self) -> None:
+        """Tells, once for each time, that the log's server is out of reach, and that it is back."""
+        trouble = self._parts.recorder.trouble
+        if trouble is not None and not self._outage:
+            self._tell({"event": "trouble", **trouble.as_dict()})
+        elif trouble is None and self._outage:
+            self._tell({"event": "recording"})
+        self._outage = trouble is not None
 
     def _attend(self, over: threading.Event) -> None:
         """Carries out a Ctrl-C, and halts if the watcher hangs. Its own thread: a slow disk must not delay it."""
@@ -232,7 +243,7 @@ class Session:
         self._may_leave = True
         try:
             if not self._leave_asked.is_set():
-                self._parts.anchor.flush(FLUSH_SECONDS)
+                self._parts.anchor.flush(self._journal.patience())
                 self._parts.cosigning.settle(SETTLE_SECONDS)
         except GuardError as error:
             self._tell({"event": "trouble", **error.as_dict()})

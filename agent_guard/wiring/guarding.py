@@ -292,11 +292,11 @@ def _end_leftovers(choice: Choice) -> None:
 
 
 def _standing(watcher: Watcher, agent: str, recorder: Recorder, anchor: Anchor) -> Callable[[], Standing]:
-    """What the gate asks: the watcher's word, unless the log itself has failed."""
+    """What the gate asks: the watcher's word, unless the log itself has failed, or its server is out of reach."""
 
     def standing() -> Standing:
         said = watcher.standing(agent)
-        failure = recorder.failed or anchor.failed
+        failure = recorder.failed or recorder.trouble or anchor.failed
         if failure is None or said.verdict.decision is Decision.HALT:
             return said
         return Standing(agent, Verdict(Decision.FREEZE, failure.message), said.block, said.state)

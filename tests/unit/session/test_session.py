@@ -276,6 +276,48 @@ def test_a_disk_that_never_answers_is_told_and_not_waited_for_endlessly(
     assert [step["error"]["code"] for step in world.steps if step["event"] == "trouble"] == ["AG521"]
 
 
+AWAY = GuardError("AG551", "Could not store 1 entries: the server can't be reached.", "See that it runs.")
+
+
+def test_a_log_whose_server_is_away_is_waited_for_once_and_not_for_each_entry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "AWAY_SECONDS", 0.3)
+    monkeypatch.setattr(journal, "FLUSH_SECONDS", 3_600.0)
+
+    def goes_away(world: World) -> None:
+        world.trouble = AWAY
+        world.until("trouble")
+        world.stuck_entries = {Entry.HALT, Entry.DEATH}
+        halts(world)
+
+    world.script = goes_away
+    assert world.run() == 8
+    told = [step["error"]["message"] for step in world.steps if step["event"] == "trouble"]
+    assert [message.split(":")[0] for message in told] == [
+        "Could not store 1 entries",
+        "The halt entry is not in the log yet, and is lost if the guard ends before",
+        "The death entry is not in the log yet, and is lost if the guard ends before",
+    ]
+    assert world.flushed_for == 0.3
+    assert "kill" in world.deeds
+
+
+def test_an_outage_of_the_log_is_told_once_and_so_is_its_end(world: World) -> None:
+    def comes_back(world: World) -> None:
+        world.trouble = AWAY
+        world.until("trouble")
+        time.sleep(0.3)
+        world.trouble = None
+        world.until("recording")
+        world.lives[0].exit_code = 0
+
+    world.script = comes_back
+    assert world.run() == 0
+    assert world.told == ["started", "trouble", "recording", "exited"]
+    assert world.flushed_for == journal.FLUSH_SECONDS
+
+
 def test_a_disk_that_never_answers_before_the_start_lets_no_agent_start(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,8 @@ class World:
     # ------------------------------------------------------------------------------------------------- what is given
 
     notes: list[str] = field(default_factory=list)
+    trouble: GuardError | None = None
+    flushed_for = 0.0  # seconds that the end waited for the chain at the most
     struck = False  # whether the deadman has killed
 
     def start_container(self, agent: str) -> FakeContainer:
@@ -129,6 +131,7 @@ class World:
 
     def flush(self, timeout: float) -> None:
         self.deeds.append("anchor")
+        self.flushed_for = timeout
         if self.flush_error:
             raise self.flush_error
 
