@@ -70,7 +70,8 @@ class Kind(StrEnum):
     HALT = "halt"
     """The guard's verdict to kill; `block` is the one that held the halt, if a block did. Content: why."""
     DEATH = "death"
-    """The death receipt: nothing of the agent is left; `refers_to` the halt. `meta`: the stage times."""
+    """The death receipt: nothing of the agent is left; `refers_to` the halt. `meta`: the stage times. Or a life that a
+    later guard found dead; `refers_to` its start. `meta`: when it was found, and how that is known."""
     RESUME = "resume"
     """A local halt was left, on the council's word."""
     EXIT = "exit"

@@ -613,6 +613,20 @@ CATALOGUE: dict[str, Explanation] = {
         "Another erasure is under way",
         "A guard carries out one erasure after the other. This one was not begun; ask again a moment later.",
     ),
+    "AG584": Explanation(
+        Kind.FAILURE,
+        "A life whose end nobody can prove",
+        "A guard was killed, or its host lost power, before it recorded how its agent's life ended. The next one looks"
+        " whether anything of that life is left, and records that it was found dead; but here the kernel gives no"
+        " proof: something lives, the agent ran without a container, or this is not the host it ran on.",
+    ),
+    "AG585": Explanation(
+        Kind.FAILURE,
+        "The server's log is not the one that was acknowledged",
+        "After its connection had broken the guard found a log that does not end where it was left: the server was put"
+        " back to an older state (a fail-over to a standby that was behind, a backup), or somebody else wrote it. To go"
+        " on would write a second history, so nothing more is recorded.",
+    ),
     "AG601": Explanation(
         Kind.PERMISSION,
         "The action was refused",

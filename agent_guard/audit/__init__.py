@@ -6,7 +6,7 @@ Imports nothing of the guard that wrote the log but the formats (`entry`, `merkl
 from agent_guard.audit.anchors import Anchors
 from agent_guard.audit.examination import Log, audit
 from agent_guard.audit.facts import ChainFacts, Event, Extension, Happening, Lapse, Unreachable
-from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.limits import AuditLimits, LimitsInForce
 from agent_guard.audit.result import Aspect, AuditResult, Check, Death, Fault, Result
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Fault",
     "Happening",
     "Lapse",
+    "LimitsInForce",
     "Log",
     "Result",
     "Unreachable",

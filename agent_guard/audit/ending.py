@@ -5,7 +5,7 @@ the guard's word alone, and so must be short and young.
 """
 
 from agent_guard.audit.facts import ChainFacts, Event
-from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.result import Aspect, Fault
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry
@@ -15,7 +15,7 @@ from agent_guard.errors import GuardError
 class Ending:
     """Sees the log's entries in order. `chain` is None where there is none to hold it against."""
 
-    def __init__(self, agent: bytes, chain: ChainFacts | None, limits: AuditLimits, is_copy: bool) -> None:
+    def __init__(self, agent: bytes, chain: ChainFacts | None, limits: LimitsInForce, is_copy: bool) -> None:
         self._agent, self._chain, self._limits, self._is_copy = agent, chain, limits, is_copy
         self._head = chain.head.size if chain else 0
         self._oldest: Entry | None = None
@@ -85,5 +85,6 @@ class Ending:
             return None
         return (
             f"the newest {tail} entries, from {oldest.index} on, are not anchored, the oldest {max(age, 0):.0f} s old"
-            f" (limits: {limits.tail_entries} entries, {limits.tail_seconds:.0f} s): they are the guard's word alone"
+            f" (limits: {limits.tail_entries:.0f} entries, {limits.tail_seconds:.0f} s): they are the guard's word"
+            " alone"
         )

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from agent_guard.audit.answers import Answers
 from agent_guard.audit.ending import Ending
 from agent_guard.audit.facts import ChainFacts, Unreachable, Written
-from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.limits import AuditLimits, LimitsInForce
 from agent_guard.audit.obedience import Obedience
 from agent_guard.audit.openness import Openness
 from agent_guard.audit.result import MOST_FAULTS, Aspect, AuditResult, Check, Fault, Result, worst
@@ -34,7 +34,7 @@ from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.silence import Silence
 from agent_guard.audit.stretch import Stretch, stretch_of
 from agent_guard.audit.tree import AnchoredTree
-from agent_guard.entry import Entry
+from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
 from agent_guard.store import Page, Row
 from agent_guard.types import LogIdentity
@@ -119,9 +119,10 @@ class _Examination:
         self._agent, self._chain, self._unknown = agent, chain, unknown
         self._checks = RowChecks()
         self._tree = AnchoredTree(chain)
-        self._obedience = Obedience(chain, limits) if chain else None
-        self._silence = Silence(chain, limits) if chain else None
-        self._ending = Ending(agent, chain, limits, is_copy)
+        self._limits = LimitsInForce(limits)
+        self._obedience = Obedience(chain, self._limits) if chain else None
+        self._silence = Silence(chain, self._limits) if chain else None
+        self._ending = Ending(agent, chain, self._limits, is_copy)
         self._answers = Answers()
         self._open = Openness(is_copy)
         self._faults: dict[Aspect, Fault] = {}
@@ -214,10 +215,14 @@ class _Examination:
             faults=tuple(sorted(self._listed, key=lambda fault: fault.index)),
             fault_count=self._fault_count,
             erased=self._open.erased,
+            limits=self._limits,
+            overrun_at_most_ms=judged.overrun_at_most_ms if judged else None,
         )
 
     def _take_entry(self, entry: Entry, row: Row) -> None:
         self._ending.see(entry)
+        if entry.kind is Kind.CONFIG and entry.agent == self._agent:
+            self._limits.see(entry)
         if self._silence is not None:
             self._silence.see(entry, entry.agent == self._agent)
         if entry.agent != self._agent:

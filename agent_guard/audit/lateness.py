@@ -8,7 +8,7 @@ each kind, and of acts that may still be taken back `MOST_SUSPECTS`.
 from collections.abc import Sequence
 
 from agent_guard.audit.facts import ChainFacts, Written
-from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.lives import Lives
 from agent_guard.audit.stops import NEVER, Pause, Stop
 from agent_guard.audit.stretch import Stretch
@@ -26,14 +26,13 @@ class Lateness:
     """Sees the audited agent's entries in order; `follow` only what begins and ends its lives."""
 
     def __init__(
-        self, chain: ChainFacts, limits: AuditLimits, stops: Sequence[Stop], pauses: Sequence[Pause] = ()
+        self, chain: ChainFacts, limits: LimitsInForce, stops: Sequence[Stop], pauses: Sequence[Pause] = ()
     ) -> None:
-        self._limit, self._stops = limits.overrun_seconds, stops
+        self._limits, self._stops = limits, stops
         # Who had read no newer block than this one for so long was not to act, whatever became of the stop since.
-        begun = [(stop.start, stop.since, stop.why) for stop in stops]
-        begun += [(pause.block.number, pause.block.timestamp, pause.why) for pause in pauses]
-        self._begun = [(start, since + self._limit, since, why) for start, since, why in begun]
-        self._late_from = min((late for _, late, _, _ in self._begun), default=float(NEVER))
+        self._begun = [(stop.start, stop.since, stop.why) for stop in stops]
+        self._begun += [(pause.block.number, pause.block.timestamp, pause.why) for pause in pauses]
+        self._stopped_from = min((since for _, since, _ in self._begun), default=NEVER)
         self._newest = chain.as_of.number + LAG_BLOCKS
         self._lives = Lives(chain, limits)
         self._decision: str | None = None
@@ -42,9 +41,9 @@ class Lateness:
         self._suspects: dict[int, str] = {}
 
     @property
-    def alive(self) -> Entry | None:
-        """What began the life that is open, None if none is."""
-        return self._lives.alive
+    def lives(self) -> Lives:
+        """The agent's lives, as far as its entries were seen."""
+        return self._lives
 
     def doubt(self) -> str | None:
         """Why obedience can't be verified; None if all stops came in time."""
@@ -94,9 +93,9 @@ class Lateness:
 
     def _is_late(self, number: int, time: int, written: Written) -> bool:
         """Whether an act on this block came, by either clock, long after a stop that began later."""
-        latest = max(time / 1000, written.after)
-        return latest > self._late_from and any(
-            number < start and late < latest for start, late, _, _ in self._begun
+        late = max(time / 1000, written.after) - self._limits.overrun_seconds
+        return late > self._stopped_from and any(
+            number < start and since < late for start, since, _ in self._begun
         )
 
     def _suspect(self, entry: Entry, why: str) -> None:
@@ -113,8 +112,8 @@ class Lateness:
         if not self._is_late(number, entry.time, written):
             return None
         for time, clock in zip(clocks, ("its own time", "the time of the anchor before it"), strict=True):
-            for start, late, since, why in self._begun:
-                if number < start and late < time:
+            for start, since, why in self._begun:
+                if number < start and since + self._limits.overrun_seconds < time:
                     return (
                         f"entry {entry.index} {does} on block {number}, but by {clock} {time - since:.0f} s after"
                         f" {why}: the guard named an old block, or its clock is wrong"
@@ -149,7 +148,9 @@ class Lateness:
         late = (entry.time - self._lives.dead_at) / 1000
         if entry.kind is Kind.INTENT:
             self._suspect(entry, _outlived(entry, dead, late))
-        elif entry.kind in (Kind.OUTCOME, Kind.DECISION) and late > self._limit:
+        elif entry.kind in (Kind.OUTCOME, Kind.DECISION) and (
+            self._lives.was_found or late > self._limits.overrun_seconds
+        ):
             self._spoke = self._spoke or _outlived(entry, dead, late)
 
 

@@ -7,10 +7,12 @@ but nothing in which it is found is verified. Memory does not grow with the log.
 """
 
 from agent_guard.audit.facts import ChainFacts, Event, Written
-from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.found import Found, finding
+from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.silence import CLOCK_SECONDS
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
+from agent_guard.typed_data.death import is_found_dead
 from agent_guard.types import Block
 
 _HALTS = frozenset({Event.HALTED, Event.RETIRED})
@@ -19,11 +21,12 @@ _HALTS = frozenset({Event.HALTED, Event.RETIRED})
 class Lives:
     """Sees the audited agent's acts in order; `follow` what begins and ends its lives."""
 
-    def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
+    def __init__(self, chain: ChainFacts, limits: LimitsInForce) -> None:
         self._limits = limits
         self._halts = [happening.block for happening in chain.history if happening.event in _HALTS]
         self._left: Entry | None = None
         self._acted_ms = 0
+        self._last: tuple[int, int] | None = None
         self._doubt: str | None = None
         self._condemned: Entry | None = None
         self.alive: Entry | None = None
@@ -31,22 +34,34 @@ class Lives:
         self.dead: Entry | None = None
         """The death after which nothing began."""
         self.dead_at = 0
-        """When that was, unix ms, by the receipt."""
+        """When that was, unix ms, by the receipt; or, of a life that was found dead, by when."""
+        self.found: Found | None = None
+        """The newest life that was found dead."""
+        self.odd: str | None = None
+        """What is wrong with the first record of a finding that ends no life."""
 
     def doubt(self) -> str | None:
         """Why it is not known that every life ended in time; None if it is."""
         return self._doubt or self._spared()
+
+    @property
+    def was_found(self) -> bool:
+        """Whether the death after which nothing began is one that was found."""
+        return self.found is not None and self.dead is not None and self.found.index == self.dead.index
 
     def act(self, entry: Entry, written: Written) -> None:
         """Takes an intent or a start: who acts is alive, whether or not a start is on record."""
         if self.alive is None and self.dead is None and not self._was_under_way(entry, written):
             self.alive = entry
         self._acted_ms = max(self._acted_ms, entry.time, written.after * 1000)
+        if entry.kind is Kind.INTENT:
+            self._remember(entry.index, entry.time)
 
     def take(self, stretch: Stretch, written: Written) -> None:
         """As `act` for each of its intents, while a life is open."""
         if stretch.intents:
             self._acted_ms = max(self._acted_ms, stretch.asked_until, written.after * 1000)
+            self._remember(max(stretch.intents), stretch.asked_until)
 
     def take_back(self, intent: int) -> None:
         """The guard took this intent back: no life began with it."""
@@ -58,16 +73,30 @@ class Lives:
         if entry.kind is Kind.HALT:
             self._condemned = self._condemned or entry
         elif entry.kind is Kind.START:
-            self._doubt, self._condemned = self.doubt(), None
-            self.alive, self.dead, self._left = entry, None, None
+            self._doubt, self._condemned = self._doubt or self._spared(), None
+            self.alive, self.dead, self._left, self._last = entry, None, None, None
             self._acted_ms = max(entry.time, written.after * 1000)
         elif entry.kind is Kind.EXIT:
             self._end(entry, entry.time, written)
             self._left = entry
+        elif entry.kind is Kind.DEATH and is_found_dead(entry.meta):
+            self._find(entry, written)
         elif entry.kind is Kind.DEATH:
             self.dead, self.dead_at = entry, _dead_at(entry)
             self._condemned = None
             self._end(entry, self.dead_at, written)
+
+    def _find(self, entry: Entry, written: Written) -> None:
+        found = finding(entry, self.alive, self._last, written)
+        if isinstance(found, str):
+            self.odd = self.odd or found
+            return
+        self._doubt = self._doubt or self._spared_until(found)
+        self.found, self.dead, self.dead_at, self._condemned = found, entry, found.by, None
+        self._end(entry, found.by, written)
+
+    def _remember(self, index: int, time: int) -> None:
+        self._last = index, max(time, self._last[1] if self._last else 0)
 
     def _was_under_way(self, entry: Entry, written: Written) -> bool:
         """Whether a request may have been on its way when the agent left."""
@@ -80,6 +109,18 @@ class Lives:
         if self._condemned is None:
             return None
         return f"the guard's verdict to kill in entry {self._condemned.index} has no death receipt"
+
+    def _spared_until(self, found: Found) -> str | None:
+        """A verdict of the guard's own, and nothing that shows a death in time."""
+        if self._condemned is None:
+            return None
+        limit, waited = self._limits.overrun_seconds, (found.by - self._condemned.time) / 1000
+        if waited <= limit:
+            return None
+        return (
+            f"{found.in_words()}; the guard's verdict to kill stands in entry {self._condemned.index}, and nothing"
+            f" shows that it was dead sooner than {waited:.0f} s after it (limit: {limit:.0f} s)"
+        )
 
     def _end(self, end: Entry, at: int, written: Written) -> None:
         if self._doubt is None and self.alive is not None:
@@ -100,12 +141,17 @@ class Lives:
         if halt is None:
             return None
         limit = self._limits.overrun_seconds
-        if (overrun := at / 1000 - halt.timestamp) > limit:
+        if (overrun := at / 1000 - halt.timestamp) <= limit:
+            return self._too_late_by_the_chain(end, written, halt)
+        if self.found is not None and self.found.index == end.index:
             return (
-                f"{_named(end)} came too late: nothing of the agent was left only {overrun:.0f} s after the halt in"
-                f" block {halt.number} (limit: {limit:.0f} s)"
+                f"{self.found.in_words()}; a halt came in block {halt.number}, and nothing shows that it was dead"
+                f" sooner than {overrun:.0f} s after it (limit: {limit:.0f} s)"
             )
-        return self._too_late_by_the_chain(end, written, halt)
+        return (
+            f"{_named(end)} came too late: nothing of the agent was left only {overrun:.0f} s after the halt in"
+            f" block {halt.number} (limit: {limit:.0f} s)"
+        )
 
     def _too_late_by_the_chain(self, end: Entry, written: Written, halt: Block) -> str | None:
         limit = self._limits.overrun_seconds

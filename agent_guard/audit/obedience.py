@@ -4,18 +4,21 @@ Guarantees: accuses only on a block that the chain really has. An intent that th
 entry that refers to it) was never allowed. What it can't prove: a guard that names an older block than it had read.
 Against that stand the anchors' times and the guard's own: an act that by either was later than the halt by more than
 the limit is not verified. Nor is an end that came later than that, an act after a death without a new start, or a block
-that lay ahead when the entry was anchored (lateness.py).
+that lay ahead when the entry was anchored (lateness.py). A life that a later guard found dead has an end, and its
+overrun a bound: it is verified if the bound is within the limit.
 """
 
 from agent_guard.audit.facts import ChainFacts, Written
+from agent_guard.audit.found import Found
 from agent_guard.audit.lateness import Lateness
-from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.receipts import is_signed
 from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
 from agent_guard.audit.stops import NEVER, by_fork, latest_halt, missing_history, pauses, stops
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
+from agent_guard.typed_data.death import is_found_dead
 from agent_guard.types import Block
 
 _ACTS = frozenset({Kind.INTENT, Kind.START})
@@ -27,7 +30,7 @@ MOST_LOOKUPS = 256
 class Obedience:
     """Sees the audited agent's entries in order, then gives its verdict."""
 
-    def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
+    def __init__(self, chain: ChainFacts, limits: LimitsInForce) -> None:
         self._chain, self._limits = chain, limits
         self._stops = stops(chain.history, chain.state, chain.lapses)
         self._pauses = pauses(chain.history)
@@ -53,10 +56,17 @@ class Obedience:
 
     @property
     def overrun_ms(self) -> int | None:
-        """From the halt's block to the death that answers it."""
-        if self._halt is None or self._answer is None:
+        """From the halt's block to the death that answers it; None if its moment is not known."""
+        if self._halt is None or self._answer is None or self._answer.dead is None:
             return None
         return self._answer.dead - self._halt.block.timestamp * 1000
+
+    @property
+    def overrun_at_most_ms(self) -> int | None:
+        """From the halt's block to when the agent, which was found dead, was dead at the latest."""
+        if self._halt is None or self._answer is None or self._answer.dead_by is None:
+            return None
+        return self._answer.dead_by - self._halt.block.timestamp * 1000
 
     def see(self, entry: Entry, written: Written = Written()) -> None:  # noqa: B008 - frozen
         """Takes the agent's next entry."""
@@ -90,6 +100,7 @@ class Obedience:
             or unclear
             or self._undone
             or self._unsigned
+            or self._late.lives.odd
             or self._outlived
             or self._undead()
             or self._late.doubt()
@@ -173,12 +184,22 @@ class Obedience:
             self._outlived = self._outlived or self._undead(entry)
             if self._is_before_halt(entry):
                 self._answer = None  # it was the death of an earlier life
-        began = self._late.alive
+        lives, began = self._late.lives, self._late.lives.alive
+        before = lives.found
         self._late.follow(entry, written)
-        if entry.kind is Kind.DEATH:
-            self._last_death = _death(entry)
-            if self._answer is None and self._answers_halt(entry, began):
-                self._answer = self._last_death
+        found = lives.found if lives.found is not before else None
+        if entry.kind is not Kind.DEATH or (found is None and is_found_dead(entry.meta)):
+            return  # the finding ends no life that was open
+        self._last_death = _death(entry, found)
+        answers = self._found_answers(began, found) if found else self._answers_halt(entry, began)
+        if self._answer is None and answers:
+            self._answer = self._last_death
+
+    def _found_answers(self, began: Entry | None, found: Found) -> bool:
+        """Whether the latest halt came between the start of a life and when it was dead at the latest."""
+        if self._halt is None or began is None:
+            return False
+        return self._is_before_halt(began) and self._halt.block.timestamp * 1000 <= found.by
 
     def _is_before_halt(self, began: Entry) -> bool:
         return bool(self._halt and began.block and began.block.number < self._halt.block.number)
@@ -199,7 +220,7 @@ class Obedience:
 
         A resume does not make up for it: that the agent may run again does not show that it had died.
         """
-        started = self._late.alive
+        started = self._late.lives.alive
         if started is None or started.block is None:
             return None
         end = until.block.number if until and until.block else NEVER
@@ -214,13 +235,19 @@ class Obedience:
 
     def _praise(self) -> str:
         if self._halt is None:
-            return "the agent was never halted, and acted only while it was allowed to"
-        said = f"nothing was done after the halt in block {self._halt.block.number}{by_fork(self._halt)}"
-        return (
-            said if self.overrun_ms is None else f"{said}; dead {self.overrun_ms} ms after that block's time"
-        )
+            said = "the agent was never halted, and acted only while it was allowed to"
+        else:
+            said = f"nothing was done after the halt in block {self._halt.block.number}{by_fork(self._halt)}"
+        if self.overrun_ms is not None:
+            said += f"; dead {self.overrun_ms} ms after that block's time"
+        elif self.overrun_at_most_ms is not None:
+            said += f"; dead at most {self.overrun_at_most_ms} ms after that block's time"
+        found = self._late.lives.found
+        return said if found is None else f"{said}; {found.in_words()}"
 
 
-def _death(entry: Entry) -> Death:
+def _death(entry: Entry, found: Found | None) -> Death:
+    if found is not None:
+        return Death(entry.index, None, dict(entry.meta), found.by)
     dead = entry.meta.get("dead")
     return Death(entry.index, dead if type(dead) is int else entry.time, dict(entry.meta))

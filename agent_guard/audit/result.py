@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from agent_guard.audit.limits import LimitsInForce
 from agent_guard.types import Block, Head
 
 MOST_FAULTS = 100
@@ -48,11 +49,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A death receipt: its entry, when nothing of the agent was left (unix ms), and all its stage times."""
+    """A death receipt: its entry, when nothing of the agent was left (unix ms), and all its stage times.
+
+    Of a life that a later guard found dead `dead` is None, and `dead_by` when it was dead at the latest.
+    """
 
     index: int
-    dead: int
+    dead: int | None
     stages: Mapping[str, int | bool | str]
+    dead_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,12 @@ class AuditResult:
         head: the operator's head on chain, None if the chain could not be asked.
         halted_at: the block of the latest halt or retirement, of the agent or of the fleet.
         death: the receipt that answers it (else the newest one).
-        overrun_ms: from the halt's block to that death; negative if ballots killed before the block.
+        overrun_ms: from the halt's block to that death; negative if ballots killed before the block. None too if it was
+            found dead: then it is at most `overrun_at_most_ms`.
         first_bad: the fault with the lowest index.
         as_of: the block at which the chain was read.
         faults: the first `MOST_FAULTS` that were found, by index; `fault_count` is how many there were.
+        limits: that were held against the log at its end; None where it took none.
         erased: contents of the agent that are not there and whose erasure is on record.
     """
 
@@ -88,6 +95,8 @@ class AuditResult:
     faults: tuple[Fault, ...] = ()
     fault_count: int = 0
     erased: int = 0
+    overrun_at_most_ms: int | None = None
+    limits: LimitsInForce | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of `audit --json`."""
@@ -105,6 +114,8 @@ class AuditResult:
             "death": self.death
             and {"index": self.death.index, "dead": self.death.dead, **dict(self.death.stages)},
             "overrun_ms": self.overrun_ms,
+            "overrun_at_most_ms": self.overrun_at_most_ms,
+            "limits": self.limits and self.limits.as_dict(),
             "first_bad": self.first_bad
             and {"index": self.first_bad.index, "what": self.first_bad.what, "why": self.first_bad.why},
             "as_of": _block(self.as_of),

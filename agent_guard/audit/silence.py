@@ -13,23 +13,23 @@ from collections.abc import Sequence
 from math import inf
 
 from agent_guard.audit.facts import ChainFacts, Extension, Written
-from agent_guard.audit.limits import AuditLimits
+from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
 
-_INTENT, _START, _EXIT, _DEATH = Kind.INTENT, Kind.START, Kind.EXIT, Kind.DEATH
+_INTENT, _START, _EXIT, _DEATH, _CONFIG = Kind.INTENT, Kind.START, Kind.EXIT, Kind.DEATH, Kind.CONFIG
 CLOCK_SECONDS = 60.0
 """How far the guard's clock and the chain's may differ, as long as nobody wonders."""
 _CLOCK_MS = CLOCK_SECONDS * 1000
 
 
 class Silence:
-    """Sees every entry of the log in order."""
+    """Sees every entry of the log in order. `limits` has seen an entry before this does."""
 
-    def __init__(self, chain: ChainFacts, limits: AuditLimits) -> None:
+    def __init__(self, chain: ChainFacts, limits: LimitsInForce) -> None:
         self._chain, self._limits = chain, limits
         self._anchors = _unbroken(chain)
-        self._wait_ms = (limits.silence_seconds + CLOCK_SECONDS) * 1000
+        self._wait_ms = _wait_ms(limits)
         self._at = -1
         self._segment_end: float = 0  # all three are of the anchor that covers the entry seen last
         self._latest_ms = inf
@@ -61,6 +61,8 @@ class Silence:
                     self._silent = self._silent or self._was_silent(entry, *self._oldest)
             elif kind is _START:
                 self._alive = True
+            elif kind is _CONFIG:
+                self._wait_ms = _wait_ms(self._limits)
             elif kind is _EXIT or kind is _DEATH:
                 self._alive = False
 
@@ -138,6 +140,10 @@ class Silence:
             f"the guard was silent: entry {entry.index} lets the agent act while entry {oldest}, {waited:.0f} s"
             f" older, was not anchored yet (limit: {self._limits.silence_seconds:.0f} s)"
         )
+
+
+def _wait_ms(limits: LimitsInForce) -> float:
+    return (limits.silence_seconds + CLOCK_SECONDS) * 1000
 
 
 def _unbroken(chain: ChainFacts) -> Sequence[Extension]:

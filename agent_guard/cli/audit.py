@@ -149,12 +149,10 @@ def _report(
         ("head on chain", f"{result.head.size} entries" if result.head else None),
         ("root on chain", Hash(result.head.root) if result.head else None),
         ("halted", _halted(result)),
-        (
-            "overrun",
-            f"{result.overrun_ms} ms after the halt's block" if result.overrun_ms is not None else None,
-        ),
+        ("overrun", _overrun(result)),
         ("death receipt", f"entry {result.death.index}, signed by the operator" if result.death else None),
-        ("stages", in_words(result.death.stages) if result.death else None),
+        ("stages", in_words(result.death.stages) if result.death and result.death.dead else None),
+        ("limits", result.limits.in_words() if result.limits else None),
         ("read at block", result.as_of.number if result.as_of else None),
         *summed_up(said),
     ]
@@ -181,6 +179,13 @@ def in_words(stages: Mapping[str, Any]) -> str:
     start = next(stages[name] for name in ("block", "quorum", "seen", "dead") if name in stages)
     named = [name for name in ("vote", "quorum", "block", "seen", "frozen", "dead") if name in stages]
     return " · ".join(f"{name} {stages[name] - start:+} ms" for name in named)
+
+
+def _overrun(result: "AuditResult") -> Cell:
+    if result.overrun_ms is not None:
+        return f"{result.overrun_ms} ms after the halt's block"
+    most = result.overrun_at_most_ms
+    return None if most is None else f"at most {most} ms after the halt's block: found dead by the next guard"
 
 
 def _halted(result: "AuditResult") -> Cell:

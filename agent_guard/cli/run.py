@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agent_guard import text
 from agent_guard.cli.options import (
     Account,
     Json,
@@ -172,6 +173,8 @@ def _in_words(step: dict[str, Any]) -> Word:
         case "dissent":
             said = "; ".join(f"{name} {what}" for name, what in step["endpoints"].items())
             return Word(f"endpoints differ: {said}" if said else "the endpoints agree again", YELLOW)
+        case "recording":
+            return Word("the log is written again: its server is back", GREEN)
         case "thawed":
             return Word("thawed: it goes on", GREEN)
         case "halted":
@@ -180,6 +183,9 @@ def _in_words(step: dict[str, Any]) -> Word:
             return Word(
                 f"dead: {step['processes']} processes, no survivors{_overrun(step['stages_ms'])}", RED
             )
+        case "found_dead":
+            at = text.iso(step["found"] / 1000)
+            return Word(f"found dead at {at}: the life of entry {step['life']}, whose guard was killed", RED)
         case "exited":
             return Word(f"exited with code {step['exit_code']}", GREEN)
         case _:

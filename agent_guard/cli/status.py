@@ -136,14 +136,15 @@ def _cosigned(pulse: Mapping[str, Any]) -> dict[str, Any] | None:
 def _receipt(connection: "Connection", state: AgentState, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The last death receipt on this host. Only what bears the operator's signature is repeated."""
     from agent_guard.audit.receipts import vouches
-    from agent_guard.typed_data.death import DEATH_FIELDS
+    from agent_guard.typed_data.death import DEATH_FIELDS, FOUND_DEAD_FIELDS, is_found_dead
     from agent_guard.types import LogIdentity
 
     deployment = connection.deployment
     identity = LogIdentity(deployment.chain_id, connection.contract.address, state.operator)
     if not vouches(facts, state.agent, identity):
         return {"signed": False}
-    signed = {name: facts[name] for name, _ in DEATH_FIELDS if name in facts and name != "agent"}
+    fields = FOUND_DEAD_FIELDS if is_found_dead(facts) else DEATH_FIELDS
+    signed = {name: facts[name] for name, _ in fields if name in facts and name != "agent"}
     return {"signed": True, **signed}
 
 
@@ -254,6 +255,12 @@ def _deaths(death: dict[str, Any] | None) -> list[tuple[str, Cell]]:
         return []
     if not death["signed"]:
         return [("last death", Word("the receipt here is not signed by the operator on chain", YELLOW))]
+    if "found" in death:
+        return [
+            ("last death", "not known when: its guard was killed"),
+            ("found dead", Time(death["found"] / 1000)),
+            ("receipt", f"signed by the operator: {death['known']}, {death['mode']}"),
+        ]
     return [
         ("last death", Time(death["dead"] / 1000)),
         ("stages", in_words(death)),

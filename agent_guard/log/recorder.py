@@ -1,9 +1,10 @@
 """The one writer of the log: gives every entry its place and answers only when it is on disk.
 
 Guarantees: a future resolves after the COMMIT that made its entry durable, never before; indices and the counters of
-each agent have no gaps; all callers that wait at the same time share one fsync. After any failure of the store nothing
-more is recorded (fail closed) until the guard is started again. `append` never blocks on the disk, so that a kill never
-waits for the log.
+each agent have no gaps; all callers that wait at the same time share one fsync. A store whose server is out of reach
+(AG551) is asked again with the same rows, for a bounded time, and what waits is kept meanwhile (`trouble`); after any
+other failure nothing more is recorded (fail closed) until the guard is started again. `append` never blocks on the
+disk, so that a kill never waits for the log.
 
 Trusts the store to be durable, the caller to say the truth in an entry, and the block it is handed.
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from secrets import token_bytes
-from typing import Any
+from typing import Any, TypeVar
 
 from agent_guard.entry import SALT_SIZE, Kind, MalformedEntry
 from agent_guard.errors import GuardError
@@ -24,7 +25,9 @@ from agent_guard.log.tree import frontier_at
 from agent_guard.store import Row, Store
 from agent_guard.types import Block, Head
 
-__all__ = ["Appended", "QueueLimits", "Recorder"]
+__all__ = ["Appended", "Patience", "QueueLimits", "Recorder"]
+
+Done = TypeVar("Done")
 
 BATCH = 1024
 """Most entries in one transaction."""
@@ -38,6 +41,18 @@ class QueueLimits:
     bytes: int = 64 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a server that is out of reach is asked again: seconds in all, between two tries at first, at most."""
+
+    seconds: float = 600.0
+    pause: float = 0.25
+    longest: float = 5.0
+
+
+OUT_OF_REACH = "AG551"
+
+
 class Recorder:
     """Writes entries of all agents, from any thread, through one thread of its own.
 
@@ -49,6 +64,7 @@ class Recorder:
         now_ms: unix milliseconds.
         salt: 32 random bytes.
         limits: what may wait at once.
+        patience: with a store's server, by `clock` (monotonic seconds).
 
     Raises:
         GuardError: what the store raises when it can't be read.
@@ -62,9 +78,12 @@ class Recorder:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         salt: Callable[[], bytes] = lambda: token_bytes(SALT_SIZE),
         limits: QueueLimits = QueueLimits(),
+        patience: Patience = Patience(),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._block, self._on_appended = store, block, on_appended
-        self._now_ms, self._salt, self._limits = now_ms, salt, limits
+        self._now_ms, self._salt, self._limits, self._patience = now_ms, salt, limits, patience
+        self._clock = clock
         self._reader = store.reader()
         self._counters = self._reader.counters()
         self._frontier = frontier_at(self._reader, store.size)
@@ -74,6 +93,7 @@ class Recorder:
         self._queued_bytes = 0
         self._closed = False
         self._failed: GuardError | None = None
+        self._trouble: GuardError | None = None
         self._in_hand: list[Request] = []  # the writer's alone
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -121,13 +141,21 @@ class Recorder:
         """Why nothing is recorded any more, None while all is well."""
         return self._failed
 
+    @property
+    def trouble(self) -> GuardError | None:
+        """Why nothing can be recorded at the moment, while the store's server is asked again; None if it can."""
+        return self._trouble
+
     def head(self) -> Head:
         """The head of what is durable; not necessarily anchored."""
         with self._tree:
             return Head(self._frontier.size, self._frontier.root())
 
     def close(self, timeout: float = 10.0) -> None:
-        """Takes nothing more, writes what waits (for at most `timeout` seconds) and ends the thread."""
+        """Takes nothing more, writes what waits (for at most `timeout` seconds) and ends the thread.
+
+        A server that is out of reach is asked once more.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -168,11 +196,9 @@ class Recorder:
         return bool(taken)
 
     def _write(self) -> None:
-        batch = Batch(self._store.size, self._counters)
-        for request in self._in_hand:
-            self._place(request, batch)
+        batch = self._when_in_reach(self._place_all)
         if batch.rows:
-            self._store.append(batch.rows)
+            self._when_in_reach(lambda: self._store.append(batch.rows))
             self._counters.update(batch.counters)
             with self._tree:
                 self._frontier.extend(row.leaf for row in batch.rows)
@@ -181,6 +207,34 @@ class Recorder:
         self._in_hand = []
         for done, appended in batch.placed:
             done.set_result(appended)
+
+    def _when_in_reach(self, work: Callable[[], Done]) -> Done:
+        """Does some work with the store, and again while its server is out of reach: the same, so that it is done once.
+
+        Raises what the store raises; AG551 once the patience is over, or the recorder was closed.
+        """
+        deadline, pause = self._clock() + self._patience.seconds, self._patience.pause
+        while True:
+            last = self._closed or self._clock() >= deadline
+            try:
+                done = work()
+            except GuardError as error:
+                if last or error.code != OUT_OF_REACH:
+                    raise
+                self._trouble = error
+            else:
+                self._trouble = None
+                return done
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, pause)
+            pause = min(2 * pause, self._patience.longest)
+
+    def _place_all(self) -> Batch:
+        batch = Batch(self._store.size, self._counters)
+        for request in self._in_hand:
+            if not request.done.done():  # else it made no entry, which was found out at an earlier try
+                self._place(request, batch)
+        return batch
 
     def _place(self, request: Request, batch: Batch) -> None:
         """Gives one request its row, its earlier entry, or its error. A failing store fails the whole batch."""
@@ -203,7 +257,7 @@ class Recorder:
 
     def _fail(self, error: GuardError) -> None:
         with self._changed:
-            self._failed = error
+            self._failed, self._trouble = error, None
             waiting = [*self._in_hand, *self._queue]
             self._queue.clear()
             self._queued_bytes = 0

@@ -11,6 +11,7 @@ from typing import Any
 
 from agent_guard import text
 from agent_guard.entry import Entry, Kind
+from agent_guard.typed_data.death import HOW_KNOWN, is_found_dead
 
 LIMIT = 160
 """Characters of a sentence, unless told otherwise."""
@@ -81,12 +82,21 @@ def _start(entry: Entry, said: Mapping[str, Any]) -> str:
 
 def _death(entry: Entry, said: Mapping[str, Any]) -> str:
     dead, meta = entry.meta.get("dead"), entry.meta
+    if is_found_dead(meta):
+        return _found_dead(entry)
     for stage, since in _SINCE:
         start = meta.get(stage)
         if type(dead) is int and type(start) is int:
             when = f"{dead - start} ms after" if dead >= start else f"{start - dead} ms before"
             return f"dead {when} {since}"
     return "dead"
+
+
+def _found_dead(entry: Entry) -> str:
+    found, known = entry.meta.get("found"), HOW_KNOWN.get(str(entry.meta.get("known")))
+    when = f" at {text.iso(found / 1000)}" if type(found) is int else ""
+    how = f" ({known})" if known else ""
+    return f"found dead{when} by the next guard{how}: the life of entry {entry.refers_to}; when it died is not known"
 
 
 _SINCE = (

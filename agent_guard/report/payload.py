@@ -31,12 +31,6 @@ def _payload(report: Report) -> dict[str, Any]:
             for fault in report.result.faults
         ],
         "fault_count": report.result.fault_count,
-        "limits": {
-            "tail_entries": report.limits.tail_entries,
-            "tail_seconds": report.limits.tail_seconds,
-            "silence_seconds": report.limits.silence_seconds,
-            "overrun_seconds": report.limits.overrun_seconds,
-        },
         "chain": _chain(report),
         "proof": _proof(report.proof),
         "entries_by_kind": dict(report.entries.kinds),

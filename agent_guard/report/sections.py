@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from agent_guard import text
-from agent_guard.audit import Aspect, Result
+from agent_guard.audit import Aspect, LimitsInForce, Result
 from agent_guard.report import sentences
 from agent_guard.report.course import stages_blocks, timeline_blocks
 from agent_guard.report.document import (
@@ -65,11 +65,12 @@ def _checked(report: Report) -> list[Block]:
         question, _ = sentences.QUESTIONS[aspect]
         rows.append((aspect.value, question, Verdict(check.result), check.detail))
     how = [f"{aspect.value}: {sentences.QUESTIONS[aspect][1]}" for aspect in Aspect]
+    held = report.result.limits or LimitsInForce(report.limits)
     limits = (
-        f"Limits used: at most {report.limits.tail_entries:,} entries, and"
-        f" {text.duration(report.limits.tail_seconds)}, may rest on the guard's word alone; it may let the agent act"
-        f" for {text.duration(report.limits.silence_seconds)} while nothing is anchored; a death may follow its halt by"
-        f" {text.duration(report.limits.overrun_seconds)}."
+        f"Limits used: at most {held.tail_entries:,.0f} entries, and {text.duration(held.tail_seconds)}, may rest on"
+        f" the guard's word alone; it may let the agent act for {text.duration(held.silence_seconds)} while nothing is"
+        f" anchored; a death may follow its halt by {text.duration(held.overrun_seconds)}. Whose they are:"
+        f" {held.whose()}."
     )
     return [Grid(("", "Question", "Result", "What was found"), rows, tight={0, 2}), Bullets([*how, limits])]
 

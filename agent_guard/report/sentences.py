@@ -116,6 +116,9 @@ def _first_doubt(result: AuditResult) -> str:
 
 def _overrun(result: AuditResult) -> str:
     overrun = result.overrun_ms
+    if overrun is None and result.overrun_at_most_ms is not None:
+        bound = text.duration(max(0, result.overrun_at_most_ms) / 1000)
+        return f"; it was found dead by the next guard, at most {bound} after that block's time"
     if overrun is None:
         return "; it had ended before"
     if overrun < 0:
@@ -170,7 +173,13 @@ def _stops(report: Report) -> Iterator[str]:
         yield f"The council had not halted {report.agent} when the chain was read."
     else:
         yield f"The latest halt stands in block {result.halted_at.number} ({clock(result.halted_at.timestamp)} UTC)."
-    if result.death is not None:
+    if result.death is not None and result.death.dead is None:
+        yield (
+            f"The death receipt is entry {result.death.index}, signed by the operator: the guard had been killed, and"
+            " the next one found nothing of the agent left. It was dead by"
+            f" {clock((result.death.dead_by or 0) / 1000)} UTC; since when is not known."
+        )
+    elif result.death is not None and result.death.dead is not None:
         yield (
             f"The death receipt is entry {result.death.index}, signed by the operator: nothing of the agent was left at"
             f" {clock(result.death.dead / 1000)} UTC."

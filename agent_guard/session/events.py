@@ -9,7 +9,7 @@ from agent_guard.guard.supervisor import DeathReceipt, Frozen, Stopping, Thawed,
 
 Step = dict[str, Any]
 """One object of `run --json`: `event` is started, said, frozen, stopping, thawed, trouble, dissent, ballot, halted,
-dead, exited or waiting."""
+recording (again), dead, found_dead, exited or waiting."""
 
 
 @dataclass(frozen=True, slots=True)

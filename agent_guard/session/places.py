@@ -57,6 +57,11 @@ class Places:
         return self._network / "agents" / self.agent / "death.json"
 
     @property
+    def life(self) -> Path:
+        """What the guard notes of the life it guards, until the log holds its end."""
+        return self._network / "agents" / self.agent / "life.json"
+
+    @property
     def work(self) -> Path:
         """The agent's own folder, kept between runs."""
         return self._network / "agents" / self.agent / "work"

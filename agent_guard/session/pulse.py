@@ -74,7 +74,7 @@ def last_death(path: Path) -> dict[str, Any] | None:
     """The last death receipt on this host, None if there is none."""
     try:
         facts = json.loads(path.read_text())
-        return facts if isinstance(facts, dict) and "dead" in facts else None
+        return facts if isinstance(facts, dict) and facts.keys() & {"dead", "found"} else None
     except (OSError, ValueError):
         return None
 

@@ -25,7 +25,7 @@ from agent_guard.log.recorder import Recorder
 from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
 from agent_guard.session.finding import HaltFinder
-from agent_guard.session.journal import FLUSH_SECONDS, Journal
+from agent_guard.session.journal import Journal
 from agent_guard.session.reporting import gather
 from agent_guard.session.telling import Teller
 from agent_guard.session.ward import STOPPED_BY_HAND, Phase, Ward, WardParts
@@ -46,7 +46,7 @@ DISSENT_SECONDS = 2.0
 class Parts:
     """What wiring built for one guard: what its agents share, and each agent's own.
 
-    `endpoints`: their public names; `grace`: seconds, for a Ctrl-C.
+    `endpoints`: their public names; `grace`: seconds, for a Ctrl-C; `before`: what is to be told of earlier lives.
     """
 
     watcher: Watcher
@@ -60,6 +60,7 @@ class Parts:
     wards: Sequence[WardParts]
     endpoints: Sequence[str] = ()
     grace: float = 0.0
+    before: Sequence[Step] = ()
 
 
 class Session:
@@ -89,6 +90,7 @@ class Session:
         self._leave_asked = threading.Event()
         self._may_leave = False
         self._dissent: dict[str, str] = {}
+        self._outage = False
         self._dissents: dict[str, int] = {}
         self._dissent_since: tuple[frozenset[str], float] = (frozenset(), 0.0)
 
@@ -124,6 +126,8 @@ class Session:
             # Ended after all else, for it may wait for the chain; opened before any agent starts.
             stack.callback(self._parts.desk.stop)
             self._parts.desk.start(self._journal, self._tell)
+            for step in self._parts.before:
+                self._tell(step)
             self._parts.cosigning.start(lambda error: self._tell({"event": "trouble", **error.as_dict()}))
             for ward in self._wards:
                 stack.callback(ward.close)
@@ -182,6 +186,7 @@ class Session:
             if ward.is_due() and not self._stops_asked:
                 self._try_to_begin(ward, alone=False)
         self._note_dissent()
+        self._note_outage()
 
     def _note_dissent(self) -> None:
         """Records and tells which endpoints say something else than the quorum, when that changes and lasts."""
@@ -200,6 +205,15 @@ class Session:
             self._dissent = found
             self._journal.write(None, Entry.DISSENT, {"endpoints": dict(found)})
             self._tell({"event": "dissent", "endpoints": found})
+
+    def _note_outage(self) -> None:
+        """Tells, once for each time, that the log's server is out of reach, and that it is back."""
+        trouble = self._parts.recorder.trouble
+        if trouble is not None and not self._outage:
+            self._tell({"event": "trouble", **trouble.as_dict()})
+        elif trouble is None and self._outage:
+            self._tell({"event": "recording"})
+        self._outage = trouble is not None
 
     def _attend(self, over: threading.Event) -> None:
         """Carries out a Ctrl-C, and halts if the watcher hangs. Its own thread: a slow disk must not delay it."""
@@ -229,7 +243,7 @@ class Session:
         self._may_leave = True
         try:
             if not self._leave_asked.is_set():
-                self._parts.anchor.flush(FLUSH_SECONDS)
+                self._parts.anchor.flush(self._journal.patience())
                 self._parts.cosigning.settle(SETTLE_SECONDS)
         except GuardError as error:
             self._tell({"event": "trouble", **error.as_dict()})

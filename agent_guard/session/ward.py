@@ -9,8 +9,8 @@ session's thread; the kill path works on threads of its own and waits for nothin
 import logging
 import queue
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from agent_guard.chain.history import HaltOnChain
@@ -64,7 +64,8 @@ class WardParts:
 
     `start_container` starts it, given its standard output and error; nothing of it runs before that. `sign_death` gives
     the operator's signature of a death's public facts. `was_struck`: whether the deadman has killed since then
-    (monotonic seconds).
+    (monotonic seconds). `limits`: those it runs under, for an auditor. `note_life`: notes a life by its start entry,
+    with its container once that stands; `forget_life`: its end is in the log.
     """
 
     agent: str
@@ -76,6 +77,9 @@ class WardParts:
     describe: dict[str, object]
     mode: str
     was_struck: Callable[[float], bool] = lambda since: False
+    limits: Mapping[str, int | bool | str] = field(default_factory=dict)
+    note_life: Callable[[int | None, Container | None], None] = lambda start, container: None
+    forget_life: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -156,12 +160,13 @@ class Ward:
         if standing.verdict.decision is not Decision.RUN:
             raise may_not_run(standing)
         if not self._began:
-            self._journal.write(self.agent, Entry.CONFIG, parts.describe)
+            self._journal.write(self.agent, Entry.CONFIG, parts.describe, meta=dict(parts.limits))
         elif self.phase is Phase.HALTED:
             self._journal.write(self.agent, Entry.RESUME, {}, block=standing.block)
         self._began = True
         # The block on which the decision to start rests, not a newer one that may hold a halt.
-        self._journal.write(self.agent, Entry.START, {"mode": parts.mode}, block=standing.block)
+        started = self._journal.write(self.agent, Entry.START, {"mode": parts.mode}, block=standing.block)
+        parts.note_life(started, None)
         voice = Voice(lambda stream, line: self._say({**events.said(stream, line), "agent": self.agent}))
         try:
             container = parts.start_container(voice.stdout, voice.stderr)
@@ -178,6 +183,7 @@ class Ward:
             raise
         self._life, self.phase = _Life(container, supervisor, carrier, voice, since), Phase.LIVING
         self._watcher.attach(self.agent, carrier.apply, container.still)
+        parts.note_life(started, container)
         self._tell({"event": "started", "mode": parts.mode})
         voice.listen()
 
@@ -264,9 +270,10 @@ class Ward:
         # One that ends with 0 says that its task is done, planned stop or not.
         planned = standing.verdict.reason if standing.stopping and self.exit_code != 0 else None
         content: dict[str, object] = {"exit_code": self.exit_code}
-        self._journal.write(
-            self.agent, Entry.EXIT, content if planned is None else content | {"stopping": planned}
-        )
+        if planned is not None:
+            content |= {"stopping": planned}
+        if self._journal.write(self.agent, Entry.EXIT, content) is not None:
+            self._parts.forget_life()
         life.voice.end(VOICE_SECONDS)
         self._tell({"event": "exited", "exit_code": self.exit_code})
         self.phase = Phase.ENDED if planned is None else Phase.WAITING
@@ -286,13 +293,15 @@ class Ward:
         halted_at = self._journal.write(self.agent, Entry.HALT, {"reason": receipt.reason}, block=block)
         facts = times.facts(receipt)
         signature = self._parts.sign_death(self._parts.agent_id, facts)
-        self._journal.write(
+        recorded = self._journal.write(
             self.agent,
             Entry.DEATH,
             {"reason": receipt.reason, "survivors": 0},
             refers_to=halted_at,
             meta={**facts, "signature": signature},
         )
+        if recorded is not None:
+            self._parts.forget_life()
         self._parts.keep_death({**facts, "reason": receipt.reason, "signature": signature})
         self._tell(events.dead(receipt, times, signature))
 

@@ -100,7 +100,8 @@ class Store(Protocol):
 
         Raises:
             GuardError: AG51x; none of the rows was acknowledged, and after AG517 they may or may not
-                be there.
+                be there. AG551, of a store on a server: it is out of reach, and the same rows may be handed over again,
+                until they are stored, once.
             ValueError: the rows don't follow the log's end without a gap.
         """
 

@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from agent_guard.audit import Anchors, ChainFacts, Event, Extension, Happening, Lapse, Log, Unreachable
+from agent_guard.audit import (
+    Anchors,
+    ChainFacts,
+    Event,
+    Extension,
+    Happening,
+    Lapse,
+    Log,
+    Unreachable,
+)
 from agent_guard.audit.leases import Grant, grants, lapses
 from agent_guard.chain import history
 from agent_guard.errors import GuardError

@@ -54,6 +54,21 @@ def container_spec(
     )
 
 
+def recorded_limits(settings: Settings) -> dict[str, int | bool | str]:
+    """The limits that this guard runs under, for the config entry's public metadata (`audit.limits.RECORDED`).
+
+    A guard that is cut off from the chain kills when its newest block is too old, which it sees within a poll and a
+    time-out, and the grace for the unknown is over; one that hears a halt, when the halt's own grace is.
+    """
+    overrun = settings.max_block_age + settings.poll + settings.rpc_timeout
+    overrun += settings.unknown_grace + settings.halt_grace
+    return {
+        "max_unanchored_entries": settings.max_unanchored_entries,
+        "max_unanchored_age_ms": round(settings.max_unanchored_age * 1000),
+        "max_overrun_ms": round(overrun * 1000),
+    }
+
+
 def described(settings: Settings, command: Command, choice: Choice, vkey: str) -> dict[str, object]:
     """The content of the config entry: what an auditor may want to know of how the agent was guarded."""
     return {

@@ -38,6 +38,8 @@ from agent_guard.sandbox.view import agent_uid
 from agent_guard.session.desk import BallotDesk
 from agent_guard.session.events import Step
 from agent_guard.session.finding import HaltFinder
+from agent_guard.session.journal import FLUSH_SECONDS
+from agent_guard.session.life_note import LifeNote
 from agent_guard.session.places import Places
 from agent_guard.session.pulse import Pulse, keep_death
 from agent_guard.session.session import Parts, Session
@@ -48,7 +50,8 @@ from agent_guard.telemetry import summary
 from agent_guard.types import Decision, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
-from agent_guard.wiring.containing import Command, container_spec, described
+from agent_guard.wiring.burying import look_for_lives, record_lives
+from agent_guard.wiring.containing import Command, container_spec, described, recorded_limits
 from agent_guard.wiring.recording import anchoring, log_identity, sign_death, sign_heads
 from agent_guard.wiring.storing import open_store
 from agent_guard.wiring.watching import council_name, watching
@@ -71,12 +74,13 @@ def guarded(
     commands: Sequence[Command],
     tell: Callable[[Step], None],
 ) -> Iterator[Session]:
-    """A run of one agent, or of a fleet, ready to start.
+    """A run of one agent, or of a fleet, ready to start. What an earlier guard left of them is recorded first.
 
     Raises:
         GuardError: AG311 unknown agent, AG420 another operator's, AG421 none may run, AG422 a kept halt can't be read,
             AG4xx no container to be had, AG5xx the log can't be opened, or does not go on from its head on chain, AG2xx
-            the chain can't be read. Nothing is started then.
+            the chain can't be read. Nothing is started then; but a life that an earlier guard left without an end is
+            recorded and anchored even where none may run.
     """
     settings = connection.settings
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -90,7 +94,12 @@ def guarded(
         stack.callback(deadman.close)
         watcher, subscriptions = watching(connection, agents, latches, deadman)
         stack.callback(watcher.stop)
-        _refuse([watcher.standing(name) for name in agents], operator.address)
+        standings = [watcher.standing(name) for name in agents]
+        _refuse_strangers(standings, operator.address)
+        none_may_run = all(standing.verdict.decision is not Decision.RUN for standing in standings)
+        looked = look_for_lives(places)
+        if none_may_run and not any(one.known for one in looked):
+            raise may_not_run(standings[0])
         choice = choose_mode(settings.sandbox)
         if choice.mode is not Mode.NONE:  # said aloud by the command that was asked for it
             probe(choice, agent_uid(int.from_bytes(agents[shared.agent], "big")))
@@ -108,6 +117,11 @@ def guarded(
         stack.callback(recorder.close)
         anchor.check()
         anchor.start()
+        reader = stack.enter_context(store.reader())
+        before = record_lives(looked, places, connection, operator, recorder, reader)
+        if none_may_run:
+            _leave(before, anchor, tell)
+            raise may_not_run(standings[0])
         eraser = Eraser(store, recorder, _warn)
         stack.callback(eraser.close)
         eraser.start()
@@ -117,7 +131,6 @@ def guarded(
         stack.callback(server.stop)
         server.start()
         app = create_app()
-        reader = stack.enter_context(store.reader())
         receipts = Receipts(
             log_identity(connection, operator.address),
             sign_heads(connection, operator),
@@ -158,6 +171,7 @@ def guarded(
                 wards=wards,
                 endpoints=[member.endpoint.name for member in connection.members],
                 grace=settings.grace,
+                before=before,
             ),
             tell,
         )
@@ -192,6 +206,7 @@ def _ward(guard: _Guard, app: FastAPI, command: Command, places: Places) -> Ward
     gate = Gate(name, standing, guard.recorder, guard.anchor.lag, history, limits)
     guard.server.open(door(app, gate), bind_socket(places.socket), gate.note_refusal)
     spec = container_spec(settings, command, identity, places, guard.operator.address)
+    note = LifeNote(places.life, guard.choice.mode)
     return WardParts(
         agent=name,
         agent_id=identity,
@@ -202,6 +217,9 @@ def _ward(guard: _Guard, app: FastAPI, command: Command, places: Places) -> Ward
         describe=described(settings, command, guard.choice, guard.vkey),
         mode=guard.choice.mode.value,
         was_struck=guard.deadman.has_struck_since,
+        limits=recorded_limits(settings),
+        note_life=note.write,
+        forget_life=note.remove,
     )
 
 
@@ -231,8 +249,8 @@ def _warn(error: GuardError) -> None:
     logger.error("%s", error.message)
 
 
-def _refuse(standings: Sequence[Standing], operator: str) -> None:
-    """Refuses agents that are unknown or another operator's, and to start where none may run."""
+def _refuse_strangers(standings: Sequence[Standing], operator: str) -> None:
+    """Refuses agents that are unknown or another operator's."""
     for standing in standings:
         if standing.state is not None and standing.state.state is State.NONE:
             raise unknown_agent(standing.agent)
@@ -243,8 +261,16 @@ def _refuse(standings: Sequence[Standing], operator: str) -> None:
                 " Nothing was started.",
                 "Use the operator's key (--account), or have the signers change it: agent-guard agent register",
             )
-    if all(standing.verdict.decision is not Decision.RUN for standing in standings):
-        raise may_not_run(standings[0])
+
+
+def _leave(before: Sequence[Step], anchor: Anchor, tell: Callable[[Step], None]) -> None:
+    """Has anchored what was recorded of earlier lives, where nothing is to be started."""
+    for step in before:
+        tell(step)
+    try:
+        anchor.flush(FLUSH_SECONDS)
+    except GuardError as error:
+        _warn(error)
 
 
 def _end_leftovers(choice: Choice) -> None:
@@ -266,11 +292,11 @@ def _end_leftovers(choice: Choice) -> None:
 
 
 def _standing(watcher: Watcher, agent: str, recorder: Recorder, anchor: Anchor) -> Callable[[], Standing]:
-    """What the gate asks: the watcher's word, unless the log itself has failed."""
+    """What the gate asks: the watcher's word, unless the log itself has failed, or its server is out of reach."""
 
     def standing() -> Standing:
         said = watcher.standing(agent)
-        failure = recorder.failed or anchor.failed
+        failure = recorder.failed or recorder.trouble or anchor.failed
         if failure is None or said.verdict.decision is Decision.HALT:
             return said
         return Standing(agent, Verdict(Decision.FREEZE, failure.message), said.block, said.state)

@@ -1,5 +1,6 @@
 """What happens when the guard itself ends, in order or not, and what it refuses to start."""
 
+import json
 import os
 import shutil
 import signal as signals
@@ -26,8 +27,75 @@ def test_guard_that_is_killed_takes_the_agent_along(drill, guard, until):
     until("the agent's end", lambda: run.alive() == [], 2)
     assert time.monotonic() - began < 2
     # The chain had no word of it, and the next run goes on with the same log.
-    assert guard(drill, "sys.exit(0)").code() == 0
-    assert drill.cli.ask("audit", "indexer")["result"] == "VERIFIED"
+    run = guard(drill, "sys.exit(0)")
+    assert run.code() == 0
+    assert run.events()[:2] == ["found_dead", "started"]
+    audited = drill.cli.ask("audit", "indexer")
+    assert audited["result"] == "VERIFIED"
+    assert "found dead" in audited["obedience"]["detail"]
+    assert "the moment of death is not known" in audited["obedience"]["detail"]
+    assert audited["limits"]["recorded"] == {
+        "entry": 3,
+        "tail_entries": 10_000,
+        "tail_seconds": 600,
+        "silence_seconds": 600,
+        "overrun_seconds": 124,
+    }
+    kinds = [row["kind"] for row in drill.cli.ask("log", "list", "indexer")["rows"]]
+    assert kinds == ["config", "start", "death", "config", "start", "exit"]
+
+
+def killed_and_halted(drill, guard, until):
+    """The council halts an agent whose guard was killed a moment before."""
+    run = guard(drill, "resist(); beat()")
+    until("all its children", lambda: len(run.alive()) >= 6)
+    run.kill()
+    until("the agent's end", lambda: run.alive() == [], 2)
+    assert drill.cli.ask("audit", "indexer", expect=None)["death"] is None
+    drill.vote("halt", "indexer", "signer1", "signer2")
+
+
+def test_life_whose_guard_was_killed_is_found_dead_though_the_agent_may_not_run_any_more(drill, guard, until):
+    killed_and_halted(drill, guard, until)
+    open_end = drill.cli.ask("audit", "indexer", expect=6)
+    assert "no death receipt for the life that began with entry 1" in open_end["obedience"]["detail"]
+
+    said = drill.cli("run", "indexer", "--account", "operator", "--json", "--", "true", expect=8).stdout
+    step, _, error = said.partition("\n")
+    assert json.loads(step)["event"] == "found_dead"
+    assert json.loads(error)["error"]["code"] == "AG421"
+
+    audited = drill.cli.ask("audit", "indexer")
+    assert (audited["result"], audited["anchored"]) == ("VERIFIED", audited["entries"])
+    assert (audited["death"]["dead"], audited["overrun_ms"]) == (None, None)
+    assert 0 < audited["overrun_at_most_ms"] < 120_000
+    assert audited["death"]["found"] / 1000 == pytest.approx(time.time(), abs=60)
+    (status,) = drill.cli.ask("status", "indexer", expect=None)["rows"]
+    assert (status["death"]["signed"], status["death"]["life"]) == (True, 1)
+    # It was recorded, and is recorded no second time.
+    assert refused(drill, "AG421", 8)
+
+
+def test_life_that_may_have_outlasted_the_halt_for_too_long_is_not_verified(drill, guard, until):
+    killed_and_halted(drill, guard, until)
+    drill.cli("run", "indexer", "--account", "operator", "--", "true", expect=8)
+
+    audited = drill.cli.ask("audit", "indexer", "--max-overrun", "0.001", expect=6)
+
+    assert audited["obedience"]["result"] == "INDETERMINATE"
+    assert "nothing shows that it was dead sooner" in audited["obedience"]["detail"]
+
+
+def test_life_of_which_nothing_proves_the_death_is_not_called_dead(drill, guard, until):
+    run = guard(drill, "beat()", "--sandbox", "none")
+    run.kill()
+    until("the agent's end", lambda: run.alive() == [], 5)
+
+    run = guard(drill, "sys.exit(0)")
+
+    assert run.code() == 0
+    assert next(step for step in run.told if step.get("event") == "trouble")["error"]["code"] == "AG584"
+    assert "death" not in [row["kind"] for row in drill.cli.ask("log", "list", "indexer")["rows"]]
 
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])

@@ -88,6 +88,52 @@ def test_halt_kills_at_once_and_nothing_is_allowed_while_the_server(drill, guard
     run.kill()
 
 
+def test_guard_goes_on_by_itself_when_its_server_was_started_anew(drill, guard, until, server):
+    store = {"AGENT_GUARD_STORE": server.url()}
+    run = guard(drill, WORK, **store)
+    until("some actions", lambda: answers(run).count("done") >= 5)
+
+    server.kill()
+    until("refusals", lambda: "done" not in answers(run)[-3:])
+    trouble = run.event("trouble")
+    assert trouble["error"]["code"] == "AG551"
+    assert run.beats()
+    refused = len(answers(run))
+    server.start()
+    run.event("recording")
+    until("more actions", lambda: answers(run)[refused:].count("done") >= 5)
+
+    drill.vote("halt", "indexer", "signer1", "signer2")
+    run.event("dead")
+    assert run.code() == 8
+    audited = drill.cli.ask("audit", "indexer", **store)
+    assert (audited["result"], audited["anchored"]) == ("VERIFIED", audited["entries"])
+    rows = drill.cli.ask("log", "list", "indexer", "--last", 10_000, **store)["rows"]
+    assert [row["kind"] for row in rows].count("outcome") >= answers(run).count("done")
+
+
+def test_guard_that_ends_while_its_server_is_away_waits_a_few_seconds_and_the_next_finds_the_life_dead(
+    drill, guard, until, server
+):
+    store = {"AGENT_GUARD_STORE": server.url()}
+    run = guard(drill, WORK, **store)
+    until("some actions", lambda: answers(run).count("done") >= 5)
+    server.kill()
+    run.event("trouble")
+
+    run.kill(signal.SIGINT)
+
+    run.event("dead", 60)
+    assert run.code(40) == 130  # it was a minute for each record, and one more for the chain
+    lost = [step for step in run.told if step.get("event") == "trouble"]
+    assert any("lost if the guard ends before" in step["error"]["message"] for step in lost)
+    server.start()
+    run = guard(drill, "sys.exit(0)", **store)
+    assert run.code() == 0
+    assert run.events()[0] == "found_dead"
+    assert drill.cli.ask("audit", "indexer", **store)["result"] == "VERIFIED"
+
+
 def test_server_that_comes_back_has_all_that_was_acknowledged(drill, guard, until, server):
     store = {"AGENT_GUARD_STORE": server.url()}
     run = guard(drill, WORK, **store)
@@ -97,7 +143,6 @@ def test_server_that_comes_back_has_all_that_was_acknowledged(drill, guard, unti
     done = answers(run).count("done")
     run.kill(signal.SIGINT)
     run.event("dead", 60)
-    run.kill()  # it would wait for a minute to have the rest anchored
     run.code()
     server.start()
 

@@ -1,5 +1,6 @@
 """What the operator signs of a death: the same digest as every wallet computes, and no value cut to fit."""
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_guard.audit.receipts import vouches
 from agent_guard.typed_data import MalformedBallot, death_digest, death_typed_data, head_digest
-from agent_guard.typed_data.death import DEATH_FIELDS
+from agent_guard.typed_data.death import DEATH_FIELDS, FOUND_DEAD_FIELDS
 from agent_guard.typed_data.recover import recover_signer
+from agent_guard.types import LogIdentity
 
 pytestmark = pytest.mark.unit
 
@@ -111,3 +114,44 @@ def test_a_fact_out_of_range_is_refused_and_not_cut_to_fit(wrong: dict[str, Any]
 def test_an_agent_is_32_bytes(agent: Any) -> None:
     with pytest.raises(MalformedBallot):
         death_digest(agent, FACTS, CHAIN, COUNCIL)
+
+
+# --- a life that a later guard found dead ----------------------------------------------------------------------------
+
+FOUND: dict[str, Any] = {"life": 7, "found": 1_700_000_000_000, "known": "cgroup", "mode": "cgroup+pidns"}
+
+
+def test_a_finding_is_signed_as_a_wallet_signs_it_and_with_every_fact() -> None:
+    message = death_typed_data(AGENT, FOUND, CHAIN, COUNCIL)
+    assert message["primaryType"] == "FoundDead"
+    assert {name for name, _ in FOUND_DEAD_FIELDS} == {"agent", *FOUND}
+    digest = death_digest(AGENT, FOUND, CHAIN, COUNCIL)
+    assert digest == wallets_digest(message)
+    for name, value in FOUND.items():
+        changed = FOUND | {name: value + 1 if isinstance(value, int) else "other"}
+        assert death_digest(AGENT, changed, CHAIN, COUNCIL) != digest
+
+
+def test_a_finding_passes_for_no_death_that_was_timed_nor_the_other_way_round() -> None:
+    timed = {name: value for name, value in FOUND.items() if name != "found"} | {"dead": FOUND["found"]}
+    assert death_digest(AGENT, timed, CHAIN, COUNCIL) != death_digest(AGENT, FOUND, CHAIN, COUNCIL)
+    assert not vouches(FOUND | {"dead": 5, "signature": signature_of(FOUND)}, AGENT, WHOSE)
+    assert vouches(FOUND | {"signature": signature_of(FOUND)}, AGENT, WHOSE)
+    assert not vouches(timed | {"signature": signature_of(FOUND)}, AGENT, WHOSE)
+
+
+KEY = Account.from_key(b"\x01" * 32)
+WHOSE = LogIdentity(CHAIN, COUNCIL, KEY.address)
+
+
+def signature_of(given_facts: dict[str, Any]) -> str:
+    message = death_typed_data(AGENT, given_facts, CHAIN, COUNCIL)
+    return b64encode(bytes(Account.sign_typed_data(KEY.key, full_message=message).signature)).decode()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"found": -1}, {"found": True}, {"life": "7"}, {"known": 5}, {"mode": None}], ids=str
+)
+def test_a_finding_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(MalformedBallot):
+        death_digest(AGENT, FOUND | wrong, CHAIN, COUNCIL)

@@ -21,7 +21,8 @@ APPEND_ONLY = "ZAG17"
 _OUT_OF_REACH = (
     "AG551",
     "the server can't be reached, or the connection to it broke",
-    "See that the server runs and answers (agent-guard doctor), then start again.",
+    "See that the server runs and answers (agent-guard doctor). A running guard takes its log up again by itself, for"
+    " ten minutes; after that, or to begin with, start it again.",
 )
 _REFUSED = (
     "AG552",

@@ -15,7 +15,7 @@ import pytest
 from agent_guard.errors import GuardError
 from agent_guard.log.recorder import Recorder
 from agent_guard.types import Block
-from tests.chain.stores.conftest import Place, PostgresPlace
+from tests.chain.stores.conftest import Place, PostgresPlace, SqlitePlace
 from tests.postgres import Server
 from tests.unit.log.test_crash import check_whole, run_and_kill
 from tests.unit.store.conftest import make_row
@@ -105,7 +105,23 @@ class Failing:
         return done
 
 
-def test_commit_that_failed_but_persisted_is_found_again_and_not_doubled(place: Place) -> None:
+def test_commit_that_failed_but_persisted_on_a_server_is_found_again_by_the_writer_himself(
+    server_place: PostgresPlace,
+) -> None:
+    with server_place.store() as store:
+        recorder = Recorder(store, block=lambda: BLOCK)
+        first = recorder.append("a", "config", {}).result(10)
+        store._connection = Failing(store._connection)  # type: ignore[attr-defined]
+        again = recorder.append("a", "intent", {"n": 1}, idempotency_key="k").result(10)
+        assert (again.index, again.duplicate) == (1, False)
+        assert recorder.append("a", "intent", {"n": 2}).result(10).index == 2
+        recorder.close()
+    with server_place.reader() as reader:
+        check_whole(reader, {first.index: first.leaf_hash.hex(), 1: again.leaf_hash.hex()})
+
+
+def test_commit_that_failed_but_persisted_is_found_again_and_not_doubled(tmp_path: Path) -> None:
+    place = SqlitePlace(tmp_path / "log.db")
     with place.store() as store:
         recorder = Recorder(store, block=lambda: BLOCK)
         first = recorder.append("a", "config", {}).result(10)
@@ -157,7 +173,7 @@ def test_server_that_goes_down_in_mid_append_loses_and_doubles_nothing(own_serve
         else:
             own_server.stop(signal.SIGINT if how == "fast" else signal.SIGQUIT)
         own_server.start()
-        # It does not come back by itself: what became of its last batch is found out when the log is opened again.
+        # It would come back by itself (test_returning.py); here another one finds out what became of its last batch.
         writer.send_signal(signal.SIGKILL)
         rest = writer.stdout.read()
         writer.wait()

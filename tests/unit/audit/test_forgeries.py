@@ -649,6 +649,8 @@ def test_result_has_the_published_json_shape(honest: Any) -> None:
         "halted_at",
         "death",
         "overrun_ms",
+        "overrun_at_most_ms",
+        "limits",
         "first_bad",
         "as_of",
     ]

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_guard.audit import AuditLimits, ChainFacts, Event, Extension, Happening, Log, Result, audit
+from agent_guard.audit import (
+    AuditLimits,
+    ChainFacts,
+    Event,
+    Extension,
+    Happening,
+    LimitsInForce,
+    Log,
+    Result,
+    audit,
+)
 from agent_guard.audit import stretch as module
 from agent_guard.audit.facts import Written
 from agent_guard.audit.lateness import Lateness
@@ -330,13 +340,16 @@ OLDEST = BLOCKS[4].timestamp * 1000
     ],
 )
 def test_silence_looks_closer_at_anchors_clocks_and_waits(changes, fits):
-    silence = Silence(facts_of(), LIMITS)
+    silence = Silence(facts_of(), LimitsInForce(LIMITS))
     silence.see(entry(18), True)
     assert silence.fits(plain(**changes)) is fits
 
 
 def test_silence_goes_on_to_the_anchor_of_a_stretch_as_of_a_single_entry():
-    at_once, alone = Silence(facts_of(extensions=2), LIMITS), Silence(facts_of(extensions=2), LIMITS)
+    at_once, alone = (
+        Silence(facts_of(extensions=2), LimitsInForce(LIMITS)),
+        Silence(facts_of(extensions=2), LimitsInForce(LIMITS)),
+    )
     for silence in (at_once, alone):
         silence.see(entry(8), True)
         assert silence.written.after == 0
@@ -369,14 +382,14 @@ LATE = BLOCKS[2].timestamp + 60
 )
 def test_lateness_looks_closer_at_acts_long_after_a_halt(named, asked_until, anchored_after, fits):
     facts = facts_of(HALT)
-    late = Lateness(facts, LIMITS, stops(facts.history, facts.state))
+    late = Lateness(facts, LimitsInForce(LIMITS), stops(facts.history, facts.state))
     late.see(entry(18), Written())
     stretch = plain(asked_until=asked_until, blocks=frozenset([named, 7]))
     assert late.fits(stretch, Written(anchored_after)) is fits
 
 
 def test_lateness_looks_closer_at_a_first_act_and_at_the_dead():
-    late = Lateness(facts_of(), LIMITS, [])
+    late = Lateness(facts_of(), LimitsInForce(LIMITS), [])
     assert not late.fits(plain(), Written())
     late.see(entry(18), Written())
     assert late.fits(plain(), Written())
@@ -386,6 +399,6 @@ def test_lateness_looks_closer_at_a_first_act_and_at_the_dead():
 
 @pytest.mark.parametrize(("named", "fits"), [(5, True), (6, False)])
 def test_lateness_looks_closer_at_blocks_that_were_still_to_come(named, fits):
-    late = Lateness(facts_of(), LIMITS, [])
+    late = Lateness(facts_of(), LimitsInForce(LIMITS), [])
     late.see(entry(18), Written())
     assert late.fits(plain(blocks=frozenset([4, named])), Written(0, BLOCKS[5])) is fits

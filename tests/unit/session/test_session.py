@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -35,6 +36,34 @@ def test_an_agent_that_ends_by_itself_ends_the_run_with_its_own_code(world: Worl
     assert all(step["agent"] == "alice" for step in world.steps)
 
 
+def test_a_life_is_noted_before_its_container_is_built_and_forgotten_once_its_end_is_in_the_log(
+    world: World,
+) -> None:
+    world.script = ends(0)
+    world.run()
+    assert world.notes == [
+        "life 1 after record start",
+        "life 1 in its container",
+        "forgotten after record exit",
+    ]
+
+
+def test_a_killed_life_is_forgotten_once_its_death_is_in_the_log(world: World) -> None:
+    world.script = halts
+    world.run()
+    assert world.notes[2:] == ["forgotten after record death"]
+
+
+@pytest.mark.parametrize(("script", "end"), [(ends(0), Entry.EXIT), (halts, Entry.DEATH)])
+def test_a_life_whose_end_could_not_be_recorded_stays_noted(
+    world: World, script: Callable[[World], None], end: Entry
+) -> None:
+    world.failing_entries = {end}
+    world.script = script
+    world.run()
+    assert len(world.notes) == 2
+
+
 def test_an_agent_that_the_deadman_killed_is_dead_on_record_and_not_merely_ended(world: World) -> None:
     world.struck = True
     world.script = ends(137)
@@ -50,6 +79,7 @@ def test_the_start_is_on_disk_before_the_agent_starts_and_names_the_block_that_a
     world.run()
     assert world.deeds[:3] == ["record config", "record start", "start"]
     assert world.entry(Entry.START)[1]["block"] == sighting().block
+    assert world.entry(Entry.CONFIG)[1]["meta"] == {"max_overrun_ms": 1}
     assert world.deeds[-1] == "anchor"
     assert world.deeds.count("close") == 1
 
@@ -244,6 +274,48 @@ def test_a_disk_that_never_answers_is_told_and_not_waited_for_endlessly(
     world.script, world.stuck_entries = halts, {Entry.DEATH}
     assert world.run() == 8
     assert [step["error"]["code"] for step in world.steps if step["event"] == "trouble"] == ["AG521"]
+
+
+AWAY = GuardError("AG551", "Could not store 1 entries: the server can't be reached.", "See that it runs.")
+
+
+def test_a_log_whose_server_is_away_is_waited_for_once_and_not_for_each_entry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "AWAY_SECONDS", 0.3)
+    monkeypatch.setattr(journal, "FLUSH_SECONDS", 3_600.0)
+
+    def goes_away(world: World) -> None:
+        world.trouble = AWAY
+        world.until("trouble")
+        world.stuck_entries = {Entry.HALT, Entry.DEATH}
+        halts(world)
+
+    world.script = goes_away
+    assert world.run() == 8
+    told = [step["error"]["message"] for step in world.steps if step["event"] == "trouble"]
+    assert [message.split(":")[0] for message in told] == [
+        "Could not store 1 entries",
+        "The halt entry is not in the log yet, and is lost if the guard ends before",
+        "The death entry is not in the log yet, and is lost if the guard ends before",
+    ]
+    assert world.flushed_for == 0.3
+    assert "kill" in world.deeds
+
+
+def test_an_outage_of_the_log_is_told_once_and_so_is_its_end(world: World) -> None:
+    def comes_back(world: World) -> None:
+        world.trouble = AWAY
+        world.until("trouble")
+        time.sleep(0.3)
+        world.trouble = None
+        world.until("recording")
+        world.lives[0].exit_code = 0
+
+    world.script = comes_back
+    assert world.run() == 0
+    assert world.told == ["started", "trouble", "recording", "exited"]
+    assert world.flushed_for == journal.FLUSH_SECONDS
 
 
 def test_a_disk_that_never_answers_before_the_start_lets_no_agent_start(

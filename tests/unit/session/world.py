@@ -106,6 +106,9 @@ class World:
 
     # ------------------------------------------------------------------------------------------------- what is given
 
+    notes: list[str] = field(default_factory=list)
+    trouble: GuardError | None = None
+    flushed_for = 0.0  # seconds that the end waited for the chain at the most
     struck = False  # whether the deadman has killed
 
     def start_container(self, agent: str) -> FakeContainer:
@@ -128,6 +131,7 @@ class World:
 
     def flush(self, timeout: float) -> None:
         self.deeds.append("anchor")
+        self.flushed_for = timeout
         if self.flush_error:
             raise self.flush_error
 
@@ -144,6 +148,11 @@ class World:
         return "signed"
 
     # ------------------------------------------------------------------------------------------------- what is said
+
+    def note(self, start: int | None, container: Any) -> None:
+        self.notes.append(
+            f"life {start}" + (" in its container" if container else f" after {self.deeds[-1]}")
+        )
 
     def say(self, *words: Any, **changes: Any) -> None:
         """A new word of the chain, of a later block each time; carried out by the watcher's own thread."""
@@ -217,6 +226,9 @@ class World:
                 describe={"command": ["true"]},
                 mode="pidns",
                 was_struck=lambda since: self.struck,
+                limits={"max_overrun_ms": 1},
+                note_life=self.note,
+                forget_life=lambda: self.notes.append("forgotten after " + self.deeds[-1]),
             )
             for name in self.agents
         ]
