@@ -41,6 +41,13 @@ RECORDED: Mapping[str, str] = {
     "max_overrun_ms": "overrun_seconds",
 }
 """The public metadata of a `config` entry (integers), and the limits that each stands for."""
+WORDS: Mapping[str, str] = {
+    "tail_entries": "{:,.0f} entries not anchored",
+    "tail_seconds": "{:g} s until they are",
+    "silence_seconds": "{:g} s of acting meanwhile",
+    "overrun_seconds": "{:g} s from a halt to the death",
+}
+"""The limits for people."""
 
 
 @dataclass(slots=True)
@@ -82,20 +89,22 @@ class LimitsInForce:
 
     def in_words(self) -> str:
         """Those in force, and whose they are."""
-        said = (
-            f"at most {self.tail_entries:,.0f} entries and {self.tail_seconds:g} s not anchored,"
-            f" {self.silence_seconds:g} s of acting meanwhile, {self.overrun_seconds:g} s from a halt to the death"
-        )
-        return f"{said} ({self.whose()})"
+        said = ", ".join(words.format(getattr(self, name)) for name, words in WORDS.items())
+        return f"at most {said} ({self.whose()})"
 
     def whose(self) -> str:
-        """Whose they are, and what the guard recorded."""
+        """Whose they are: the auditor's, or, where those that the guard recorded are stricter, the guard's."""
         if self.entry is None:
             return "the auditor's; the guard recorded none"
-        theirs = ", ".join(f"{name} {value:g}" for name, value in self.recorded.items()) or "none that is one"
-        return (
-            f"the stricter of the auditor's and those recorded by the guard in entry {self.entry}: {theirs}"
-        )
+        asked = asdict(self.asked)
+        stricter = [
+            words.format(self.recorded[name])
+            for name, words in WORDS.items()
+            if name in self.recorded and self.recorded[name] < asked[name]
+        ]
+        if not stricter:
+            return f"the auditor's; those that the guard recorded in entry {self.entry} are no stricter"
+        return f"the auditor's, but for what the guard recorded in entry {self.entry}: {', '.join(stricter)}"
 
     def _take(self, recorded: Mapping[str, float]) -> None:
         for name, asked in asdict(self.asked).items():

@@ -171,6 +171,12 @@ class Ledger:
 def read(path: Path) -> tuple[list[Cosigned], list[Fork]]:
     """All that the memory at `path` holds, of one moment; a witness may be writing it. Raises AG562."""
     with _translated(path):
+        if not path.exists():
+            raise GuardError(
+                "AG562",
+                f"No witness has kept its memory at {path} yet. Nothing was read.",
+                "It is made by agent-guard witness serve; where that has a --state of its own, give the same here.",
+            )
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
         try:
             connection.execute("PRAGMA query_only = ON")

@@ -134,5 +134,5 @@ def _unusable(why: str) -> GuardError:
     return GuardError(
         "AG560",
         f"The witness does not serve: {why}. Nothing was cosigned.",
-        "A log's verifier key is the checkpoint_vkey of its guard's config entries: agent-guard log list AGENT",
+        "A log's verifier key is the checkpoint_vkey of its guard's config entries: agent-guard log show AGENT 0",
     )

@@ -40,6 +40,13 @@ def test_no_program_takes_the_memory_back(path: Path, change: str) -> None:
     assert ledger.read(path) == ([FIVE], [Fork(FIVE.origin, 5, "ours\n", "theirs\n", 101)])
 
 
+def test_memory_that_was_never_kept_is_told_from_one_that_broke(tmp_path: Path) -> None:
+    with pytest.raises(GuardError, match="No witness has kept its memory") as caught:
+        ledger.read(tmp_path / "w.sqlite")
+    assert "--state" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_turn_that_fails_leaves_nothing(path: Path) -> None:
     def keep_and_fail(turn: Turn) -> None:
         turn.keep(Cosigned(FIVE.origin, 9, b"t" * 32, "note\n", 100))
