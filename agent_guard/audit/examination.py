@@ -216,6 +216,7 @@ class _Examination:
             fault_count=self._fault_count,
             erased=self._open.erased,
             limits=self._limits,
+            resumed_in=judged.resumed_in if judged else None,
             overrun_at_most_ms=judged.overrun_at_most_ms if judged else None,
         )
 

@@ -14,7 +14,7 @@ from agent_guard.audit.lateness import Lateness
 from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.receipts import is_signed
 from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
-from agent_guard.audit.stops import NEVER, by_fork, latest_halt, missing_history, pauses, stops
+from agent_guard.audit.stops import NEVER, by_fork, latest_halt, missing_history, pauses, resumed_in, stops
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
@@ -48,6 +48,11 @@ class Obedience:
     @property
     def halted_at(self) -> Block | None:
         return self._halt.block if self._halt else None
+
+    @property
+    def resumed_in(self) -> int | None:
+        """Height of the block in which the latest halt was taken back."""
+        return resumed_in(self._chain.history, self._halt) if self._halt else None
 
     @property
     def death(self) -> Death | None:
@@ -238,6 +243,7 @@ class Obedience:
             said = "the agent was never halted, and acted only while it was allowed to"
         else:
             said = f"nothing was done after the halt in block {self._halt.block.number}{by_fork(self._halt)}"
+            said += f" until the resume in block {self.resumed_in}" if self.resumed_in else ""
         if self.overrun_ms is not None:
             said += f"; dead {self.overrun_ms} ms after that block's time"
         elif self.overrun_at_most_ms is not None:

@@ -69,6 +69,7 @@ class AuditResult:
         entries: entries read. `anchored`: those that an anchored root has proven.
         head: the operator's head on chain, None if the chain could not be asked.
         halted_at: the block of the latest halt or retirement, of the agent or of the fleet.
+        resumed_in: the number of the block in which that was taken back, None if it stands.
         death: the receipt that answers it (else the newest one).
         overrun_ms: from the halt's block to that death; negative if ballots killed before the block. None too if it was
             found dead: then it is at most `overrun_at_most_ms`.
@@ -97,6 +98,7 @@ class AuditResult:
     erased: int = 0
     overrun_at_most_ms: int | None = None
     limits: LimitsInForce | None = None
+    resumed_in: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of `audit --json`."""
@@ -111,6 +113,7 @@ class AuditResult:
             "erased": self.erased,
             "head": self.head and {"size": self.head.size, "root": "0x" + self.head.root.hex()},
             "halted_at": _block(self.halted_at),
+            "resumed_in": self.resumed_in,
             "death": self.death
             and {"index": self.death.index, "dead": self.death.dead, **dict(self.death.stages)},
             "overrun_ms": self.overrun_ms,

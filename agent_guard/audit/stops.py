@@ -84,7 +84,16 @@ def pauses(history: Sequence[Happening]) -> list[Pause]:
 def latest_halt(history: Iterable[Happening]) -> Happening | None:
     """The newest halt or retirement, of the agent or of the fleet."""
     halts = [happening for happening in history if happening.event in (Event.HALTED, Event.RETIRED)]
-    return max(halts, key=lambda happening: happening.block.number, default=None)
+    return max(
+        reversed(halts), key=lambda happening: happening.block.number, default=None
+    )  # the last in its block
+
+
+def resumed_in(history: Sequence[Happening], halt: Happening) -> int | None:
+    """Height of the block in which whom this halt had stopped was let run again; None if that did not come."""
+    place = max(at for at, happening in enumerate(history) if happening == halt)
+    resumed = _first(history[place:], halt.agent, Event.RESUMED)
+    return None if resumed == NEVER else resumed
 
 
 def missing_history(history: Sequence[Happening], state: AgentState) -> str | None:

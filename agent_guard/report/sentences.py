@@ -94,7 +94,8 @@ def verdict(agent: str, result: AuditResult) -> str:
     checked = f"The log of {agent} is whole and unchanged"
     if result.halted_at is None:
         return f"{checked}, and {agent} acted only while the council allowed it. It was never halted."
-    stopped = f"It was halted in block {result.halted_at.number}, and did nothing after that"
+    until = f"until it was resumed in block {result.resumed_in}" if result.resumed_in else "after that"
+    stopped = f"It was halted in block {result.halted_at.number}, and did nothing {until}"
     return f"{checked}. {stopped}{_overrun(result)}."
 
 
@@ -172,7 +173,9 @@ def _stops(report: Report) -> Iterator[str]:
     if result.halted_at is None:
         yield f"The council had not halted {report.agent} when the chain was read."
     else:
-        yield f"The latest halt stands in block {result.halted_at.number} ({clock(result.halted_at.timestamp)} UTC)."
+        halted = f"{result.halted_at.number} ({clock(result.halted_at.timestamp)} UTC)"
+        again = f"; the council let it run again in block {result.resumed_in}" if result.resumed_in else ""
+        yield f"The latest halt stands in block {halted}{again}."
     if result.death is not None and result.death.dead is None:
         yield (
             f"The death receipt is entry {result.death.index}, signed by the operator: the guard had been killed, and"

@@ -14,6 +14,7 @@ from agent_guard.audit import AuditLimits, AuditResult, Event, Log, Result, Unre
 from agent_guard.entry import BlockRef, Entry
 from agent_guard.errors import GuardError
 from agent_guard.merkle import leaf_hash
+from agent_guard.report.sentences import verdict
 from agent_guard.store import Reader, Row, SqliteReader, pages_of
 from agent_guard.typed_data import agent_id
 from agent_guard.types import State
@@ -484,7 +485,22 @@ def test_action_after_a_resume_is_allowed_again(honest: Any) -> None:
     honest.record("start", {})
     honest.record("intent", {})
     honest.anchor()
-    assert honest.audit().result is V
+    found = honest.audit()
+    assert found.result is V
+    block = honest.history[-1].block.number
+    assert (found.resumed_in, found.as_dict()["resumed_in"]) == (block, block)
+    assert f"until the resume in block {block}" in found.obedience.detail
+    assert f"did nothing until it was resumed in block {block}" in verdict("walker", found)
+
+
+def test_halt_that_stands_was_not_taken_back(honest: Any) -> None:
+    honest.happens(Event.HALTED)
+    honest.happens(Event.RESUMED, epoch=2)
+    halt(honest)
+    die(honest)
+    found = honest.audit()
+    assert found.resumed_in is None
+    assert "did nothing after that" in verdict("walker", found)
 
 
 def test_action_between_two_halts_is_judged_by_its_own_block(honest: Any) -> None:
@@ -647,6 +663,7 @@ def test_result_has_the_published_json_shape(honest: Any) -> None:
         "erased",
         "head",
         "halted_at",
+        "resumed_in",
         "death",
         "overrun_ms",
         "overrun_at_most_ms",
