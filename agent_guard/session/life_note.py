@@ -1,7 +1,7 @@
 """What a guard notes of the life that it guards, so that the next guard can tell whether anything of it is left.
 
-A file beside the pulse, on disk before the agent runs, and gone once the life's end stands in the log. It proves
-nothing to others: what is claimed from it stands in the log under the operator's signature. A note that can't be
+A file beside the pulse, one for each log, on disk before the agent runs, and gone once its end stands in the log. It
+proves nothing to others: what is claimed from it stands in the log under the operator's signature. A note that can't be
 written or read claims nothing.
 """
 
