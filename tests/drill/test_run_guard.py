@@ -88,7 +88,8 @@ def test_life_that_may_have_outlasted_the_halt_for_too_long_is_not_verified(dril
     assert "nothing shows that it was dead sooner" in audited["obedience"]["detail"]
 
 
-def test_life_that_outlived_its_guard_is_ended_by_the_next_and_found_dead(drill, guard, until):
+@pytest.mark.parametrize("halted", [False, True], ids=["may run", "halted"])
+def test_life_that_outlived_its_guard_is_ended_by_the_next_and_found_dead(drill, guard, until, halted):
     run = guard(drill, "beat()")
     if json.loads(note(drill).read_text())["mark"]["mode"] != "cgroup+pidns":
         pytest.skip("no cgroup to be had here")
@@ -104,11 +105,15 @@ def test_life_that_outlived_its_guard_is_ended_by_the_next_and_found_dead(drill,
         (leaf / "cgroup.procs").write_text(str(left.pid))
         life["mark"] |= {"leaf": str(leaf), "leaf_inode": leaf.stat().st_ino}
         note(drill).write_text(json.dumps(life))
+        if halted:
+            drill.vote("halt", "indexer", "signer1", "signer2")
 
-        run = guard(drill, "sys.exit(0)")
-
-        assert run.code() == 0
-        assert run.events()[:2] == ["found_dead", "started"]
+        code, events = (8, ["found_dead"]) if halted else (0, ["found_dead", "started", "exited"])
+        said = drill.cli(
+            "run", "indexer", "--account", "operator", "--json", "--", "true", expect=code
+        ).stdout
+        told = [json.loads(line)["event"] for line in said.splitlines() if '"event"' in line]
+        assert [event for event in told if event in ("found_dead", "trouble", "started", "exited")] == events
         assert left.wait(5) == -signals.SIGKILL
     finally:
         left.kill()
