@@ -60,12 +60,13 @@ class Extension:
 class Lapse:
     """Blocks in which the agent's lease had run out: from `block` on, to the height `end` (without) of the next lease.
 
-    `outlasts_grace`: nobody renewed it within the grace, so that the agent is to be killed.
+    `fatal`: when its grace was over (unix seconds) and nobody had renewed it, so that the agent is to be killed; None
+    if somebody had, or it is not over.
     """
 
     block: Block
     end: int
-    outlasts_grace: bool = False
+    fatal: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ class Found:
     Args:
         index: of the record; `start` of the entry that began the life.
         found: when the guard says it looked, unix ms.
-        by: unix ms by which it was dead at the latest, by the latest of all clocks: the record may have been written,
-            and the log anchored, long after the time it names.
+        by: unix ms by which it was dead at the latest, by the operator's word, and no sooner than the anchor before the
+            record: that may have been written long after the time it names. An anchor after it that comes too late is
+            held against the end as against any other (lives.py).
         known: what proves it, in words; last: the life's last request and the latest time of any, None without one.
     """
 

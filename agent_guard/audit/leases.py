@@ -56,7 +56,8 @@ def lapses(
         first = _first_at(grant.until, grant.number, end, block_at)
         if first is not None:
             until = following.number if following else NEVER
-            yield Lapse(first, until, outlasts_grace=ended_at >= grant.until + grace)
+            over = grant.until + grace
+            yield Lapse(first, until, fatal=over if ended_at >= over else None)
 
 
 def _first_at(time: int, known: int, end: int, block_at: Callable[[int], Block | None]) -> Block | None:

@@ -1,10 +1,13 @@
 """The agent's lives by its log: from a start, or an act without one, to an exit or a death; and did each end in time?
 
 An end is the guard's word. Against that stand the chain's clocks: an end that was written, or anchored, long after the
-halt that it answers is not known to have come in time, whatever time it bears; nor can the agent have ended before its
-last act. All of it can have an honest reason (an anchor that was stuck, a clock that is wrong), so it accuses nobody;
-but nothing in which it is found is verified. Memory does not grow with the log.
+halt that it answers (or the grace of a lease that nobody renewed) is not known to have come in time, whatever time it
+bears; nor can the agent have ended before its last act. All of it can have an honest reason (an anchor that was stuck,
+a clock that is wrong), so it accuses nobody; but nothing in which it is found is verified. Memory does not grow with
+the log.
 """
+
+from dataclasses import dataclass
 
 from agent_guard.audit.facts import ChainFacts, Event, Written
 from agent_guard.audit.found import Found, finding
@@ -13,9 +16,28 @@ from agent_guard.audit.silence import CLOCK_SECONDS
 from agent_guard.audit.stretch import Stretch
 from agent_guard.entry import Entry, Kind
 from agent_guard.typed_data.death import is_found_dead
-from agent_guard.types import Block
 
 _HALTS = frozenset({Event.HALTED, Event.RETIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Kill:
+    """What is to kill the agent: from block `number` on whoever acts has heard of it; `due` in unix seconds."""
+
+    number: int
+    due: int
+    what: str
+
+
+def _kills(chain: ChainFacts) -> list[_Kill]:
+    """All of them, the earliest due first."""
+    halts = [happening.block for happening in chain.history if happening.event in _HALTS]
+    found = [_Kill(block.number, block.timestamp, f"the halt in block {block.number}") for block in halts]
+    for lapse in chain.lapses:
+        if lapse.fatal is not None:
+            what = f"the grace of the lease that had run out in block {lapse.block.number}"
+            found.append(_Kill(lapse.block.number, lapse.fatal, what))
+    return sorted(found, key=lambda kill: kill.due)
 
 
 class Lives:
@@ -23,7 +45,7 @@ class Lives:
 
     def __init__(self, chain: ChainFacts, limits: LimitsInForce) -> None:
         self._limits = limits
-        self._halts = [happening.block for happening in chain.history if happening.event in _HALTS]
+        self._kills = _kills(chain)
         self._left: Entry | None = None
         self._acted_ms = 0
         self._last: tuple[int, int] | None = None
@@ -137,35 +159,34 @@ class Lives:
     def _too_late(self, end: Entry, at: int, written: Written, began: Entry) -> str | None:
         """A halt that came in this life is answered by this end, whatever block that names."""
         first = began.block.number if began.block else 0
-        halt = next((block for block in self._halts if first < block.number), None)
-        if halt is None:
+        kill = next((kill for kill in self._kills if first < kill.number), None)
+        if kill is None:
             return None
         limit = self._limits.overrun_seconds
-        if (overrun := at / 1000 - halt.timestamp) <= limit:
-            return self._too_late_by_the_chain(end, written, halt)
+        if (overrun := at / 1000 - kill.due) <= limit:
+            return self._too_late_by_the_chain(end, written, kill)
         if self.found is not None and self.found.index == end.index:
             return (
-                f"{self.found.in_words()}; a halt came in block {halt.number}, and nothing shows that it was dead"
-                f" sooner than {overrun:.0f} s after it (limit: {limit:.0f} s)"
+                f"{self.found.in_words()}; nothing shows that it was dead sooner than {overrun:.0f} s after {kill.what}"
+                f" (limit: {limit:.0f} s)"
             )
         return (
-            f"{_named(end)} came too late: nothing of the agent was left only {overrun:.0f} s after the halt in"
-            f" block {halt.number} (limit: {limit:.0f} s)"
+            f"{_named(end)} came too late: nothing of the agent was left only {overrun:.0f} s after {kill.what}"
+            f" (limit: {limit:.0f} s)"
         )
 
-    def _too_late_by_the_chain(self, end: Entry, written: Written, halt: Block) -> str | None:
+    def _too_late_by_the_chain(self, end: Entry, written: Written, kill: _Kill) -> str | None:
         limit = self._limits.overrun_seconds
-        if (wrote := written.after - halt.timestamp) > limit:
+        if (wrote := written.after - kill.due) > limit:
             return (
-                f"{_named(end)} was written {wrote} s or more after the halt in block {halt.number}, by the time of"
-                f" the anchor before it (limit: {limit:.0f} s); that the agent had ended by then is the guard's word"
-                " alone"
+                f"{_named(end)} was written {wrote} s or more after {kill.what}, by the time of the anchor before it"
+                f" (limit: {limit:.0f} s); that the agent had ended by then is the guard's word alone"
             )
         limit += self._limits.silence_seconds
-        if written.by is not None and (anchored := written.by.timestamp - halt.timestamp) > limit:
+        if written.by is not None and (anchored := written.by.timestamp - kill.due) > limit:
             return (
-                f"{_named(end)} was not anchored before {anchored} s after the halt in block {halt.number} (limit:"
-                f" {limit:.0f} s); when the agent ended is the guard's word alone"
+                f"{_named(end)} was not anchored before {anchored} s after {kill.what} (limit: {limit:.0f} s); when the"
+                " agent ended is the guard's word alone"
             )
         return None
 

@@ -138,7 +138,7 @@ def _stop(opened: Happening, whose: str, end: int = NEVER) -> Stop:
 def _lapse(lapse: Lapse) -> Stop:
     first = lapse.block
     why = f"the agent's lease had run out (the first block without one is {first.number})"
-    return Stop(first.number, lapse.end, why, first.timestamp, kills=lapse.outlasts_grace)
+    return Stop(first.number, lapse.end, why, first.timestamp, kills=lapse.fatal is not None)
 
 
 def by_fork(happening: Happening) -> str:

@@ -27,12 +27,15 @@ def keep(root: Path, source: str, theirs: TileLog, ours: TileLog | None) -> str:
         GuardError: AG513, AG516, AG545 it can't be kept. OSError: neither can it be seen what is kept.
     """
     folder, held = TileFolder(root), theirs.checkpoint
-    _write(folder, f"{held.size}-{held.root.hex()[:16]}.note", theirs.note)
+    kept = _write(folder, f"{held.size}-{held.root.hex()[:16]}.note", theirs.note)
     signed = theirs.beside.head
     if signed is None or signed.size != held.size:
+        where = (
+            f"lies in {root / EVIDENCE}" if kept else f"was not kept, as {root / EVIDENCE} has enough others"
+        )
         return (
-            f"That head lies in {root / EVIDENCE}, without the operator's signature for the council (--vkey checks its"
-            " log's): show it to the signers, who can halt the operator's agents."
+            f"That head {where}, without the operator's signature for the council (--vkey checks its log's): show it to"
+            " the signers, who can halt the operator's agents."
         )
     heads = [signed]
     if ours is not None and (own := ours.signed_head()) and _excludes(theirs, signed, ours):

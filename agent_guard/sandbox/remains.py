@@ -4,8 +4,9 @@ A guard marks where a container is held; a later guard on the same host asks the
 `how_known` names a proof or nothing. The proofs, by the same words as in `typed_data.death`:
 
   boot       the mark is of an earlier boot of this machine (/etc/machine-id): no process outlives its kernel.
-  cgroup     the leaf holds no living process, or is gone from the very tree in which it was made: the kernel lets a
-             cgroup be removed only when it is empty, and never be moved (admin-guide/cgroup-v2.rst).
+  cgroup     the leaf holds no living process, or is gone from the very tree in which it was made, and that is seen in
+             the same place: the kernel lets a cgroup be removed only when it is empty, and never be moved
+             (admin-guide/cgroup-v2.rst).
   namespace  the init of the PID namespace has ended, which the kernel reports after the last process in it is gone
              (pid_namespaces(7)), as seen from the namespace in which its pid was noted.
 
@@ -15,6 +16,7 @@ namespace whose number is another's by now has ended, with all in it, and a proc
 """
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +29,7 @@ from agent_guard.sandbox.processes import read_process
 
 _MACHINE = Path("/etc/machine-id")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_ID = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Mark:
     """Where a container is held.
 
     Args:
-        machine, boot: machine-id(5) ("" if this host has none), and the id of its kernel's boot.
+        machine, boot: machine-id(5) ("" if this host has none, or none yet), and the id of its kernel's boot.
         namespace: of the guard's own PID namespace, in which `init` counts.
         mode: `Mode`, as its value.
         tree: device and inode of the root of the cgroup tree as the guard sees it; "" if it sees none.
@@ -56,7 +59,9 @@ class Mark:
 def mark_host(mode: Mode) -> Mark:
     """The mark of a container that is about to be built. Raises `OSError` if /proc can't be read."""
     machine = _MACHINE.read_text().strip() if _MACHINE.exists() else ""
-    return Mark(machine, _BOOT.read_text().strip(), _own_namespace(), mode.value, _tree())
+    # An image that was never started says "uninitialized", like all of its kind.
+    known = machine if _ID.fullmatch(machine) else ""
+    return Mark(known, _BOOT.read_text().strip(), _own_namespace(), mode.value, _tree())
 
 
 def mark(container: Container) -> Mark:
@@ -80,10 +85,17 @@ def how_known(mark: Mark) -> str | None:
     if mark.boot != here.boot:
         return "boot" if mark.machine and mark.machine == here.machine else None
     if mark.leaf:
-        return "cgroup" if mark.tree and mark.tree == here.tree and _is_empty(mark) else None
+        same = mark.tree and mark.tree == here.tree and _is_seen(mark)
+        return "cgroup" if same and _is_empty(mark) else None
     if mark.init and mark.namespace == here.namespace:
         return "namespace" if _has_ended(mark.init, mark.init_started) else None
     return None
+
+
+def _is_seen(mark: Mark) -> bool:
+    """Whether the leaf would be seen where it was: the same tree may be mounted in another place by now."""
+    mount = _mount()
+    return mount is not None and Path(mark.leaf).is_relative_to(mount)
 
 
 def _is_empty(mark: Mark) -> bool:
@@ -112,8 +124,12 @@ def _own_namespace() -> int:
     return Path("/proc/self/ns/pid").stat().st_ino
 
 
+def _mount() -> Path | None:
+    return find_cgroup2(Path("/proc/self/mountinfo").read_text())
+
+
 def _tree() -> str:
-    mount = find_cgroup2(Path("/proc/self/mountinfo").read_text())
+    mount = _mount()
     if mount is None:
         return ""
     root = mount.stat()

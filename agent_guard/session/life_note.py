@@ -1,7 +1,7 @@
 """What a guard notes of the life that it guards, so that the next guard can tell whether anything of it is left.
 
-A file beside the pulse, on disk before the agent runs, and gone once the life's end stands in the log. It proves
-nothing to others: what is claimed from it stands in the log under the operator's signature. A note that can't be
+A file beside the pulse, one for each log, on disk before the agent runs, and gone once its end stands in the log. It
+proves nothing to others: what is claimed from it stands in the log under the operator's signature. A note that can't be
 written or read claims nothing.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from agent_guard.canonical import MAX_INTEGER
 from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.mode import Mode
 from agent_guard.sandbox.remains import Mark, mark, mark_host
@@ -47,7 +48,7 @@ class LifeNote:
             if start is not None:
                 held = mark_host(self._mode) if container is None else mark(container)
                 _write_durably(self._path, json.dumps(asdict(Life(start, held))))
-        except OSError as error:
+        except (OSError, ValueError) as error:  # what /proc says may be no text that can be read
             logger.error(
                 "the life could not be noted (%s); if this guard is killed, it can't be found dead", error
             )
@@ -56,8 +57,7 @@ class LifeNote:
 
     def remove(self) -> None:
         """The life's end is in the log."""
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+        remove_life(self._path)
 
 
 def read_life(path: Path) -> Life | None:
@@ -65,9 +65,21 @@ def read_life(path: Path) -> Life | None:
     try:
         with path.open("rb") as file:
             text = file.read(MAX_NOTE + 1)
-        return _LIFE.validate_json(text, strict=True, extra="forbid") if len(text) <= MAX_NOTE else None
+        life = _LIFE.validate_json(text, strict=True, extra="forbid") if len(text) <= MAX_NOTE else None
     except (OSError, ValidationError):
         return None
+    return life if life is not None and _is_one(life) else None
+
+
+def remove_life(path: Path) -> None:
+    """Forgets what is noted here. Where that fails the log says all the same that the life has ended."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _is_one(life: Life) -> bool:
+    """Whether an entry can have this index, and say this mode."""
+    return 0 <= life.start <= MAX_INTEGER and life.mark.mode in {mode.value for mode in Mode}
 
 
 def _write_durably(path: Path, text: str) -> None:

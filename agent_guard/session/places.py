@@ -58,8 +58,8 @@ class Places:
 
     @property
     def life(self) -> Path:
-        """What the guard notes of the life it guards, until the log holds its end."""
-        return self._network / "agents" / self.agent / "life.json"
+        """What the guard notes of the life it guards, until its log holds the end: an index means one log's entry."""
+        return self._network / "agents" / self.agent / f"life-{self.operator.lower()}.json"
 
     @property
     def work(self) -> Path:

@@ -12,6 +12,7 @@ from agent_guard.errors import GuardError
 from agent_guard.log.recorder import Recorder
 from agent_guard.session.events import Step
 from agent_guard.session.found_dead import Books, Looked, look, record
+from agent_guard.session.life_note import remove_life
 from agent_guard.session.places import Places
 from agent_guard.session.pulse import keep_death
 from agent_guard.store import Reader
@@ -41,7 +42,7 @@ def record_lives(
         write=partial(_write, recorder),
         sign=partial(sign_death, connection, operator),
         keep=lambda agent, facts: keep_death(places[agent].death, facts),
-        forget=lambda agent: places[agent].life.unlink(missing_ok=True),
+        forget=lambda agent: remove_life(places[agent].life),
     )
     steps = (record(one, typed_data.agent_id(one.agent), books) for one in looked)
     return [step for step in steps if step is not None]

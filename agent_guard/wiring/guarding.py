@@ -79,8 +79,8 @@ def guarded(
     Raises:
         GuardError: AG311 unknown agent, AG420 another operator's, AG421 none may run, AG422 a kept halt can't be read,
             AG4xx no container to be had, AG5xx the log can't be opened, or does not go on from its head on chain, AG2xx
-            the chain can't be read. Nothing is started then; but a life that an earlier guard left without an end is
-            recorded and anchored even where none may run.
+            the chain can't be read. Nothing is started then; but what an earlier guard left of a life without an end is
+            killed, and the life recorded and anchored, even where none may run.
     """
     settings = connection.settings
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -97,8 +97,7 @@ def guarded(
         standings = [watcher.standing(name) for name in agents]
         _refuse_strangers(standings, operator.address)
         none_may_run = all(standing.verdict.decision is not Decision.RUN for standing in standings)
-        looked = look_for_lives(places)
-        if none_may_run and not any(one.known for one in looked):
+        if none_may_run and not look_for_lives(places):
             raise may_not_run(standings[0])
         choice = choose_mode(settings.sandbox)
         if choice.mode is not Mode.NONE:  # said aloud by the command that was asked for it
@@ -118,7 +117,8 @@ def guarded(
         anchor.check()
         anchor.start()
         reader = stack.enter_context(store.reader())
-        before = record_lives(looked, places, connection, operator, recorder, reader)
+        # Only now: this guard alone writes the log and its notes, and what was left in cgroups has been ended.
+        before = record_lives(look_for_lives(places), places, connection, operator, recorder, reader)
         if none_may_run:
             _leave(before, anchor, tell)
             raise may_not_run(standings[0])

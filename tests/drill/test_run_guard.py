@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal as signals
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -80,10 +81,48 @@ def test_life_that_may_have_outlasted_the_halt_for_too_long_is_not_verified(dril
     killed_and_halted(drill, guard, until)
     drill.cli("run", "indexer", "--account", "operator", "--", "true", expect=8)
 
-    audited = drill.cli.ask("audit", "indexer", "--max-overrun", "0.001", expect=6)
+    bound = drill.cli.ask("audit", "indexer")["overrun_at_most_ms"]
+    audited = drill.cli.ask("audit", "indexer", "--max-overrun", str((bound - 1) / 1000), expect=6)
 
     assert audited["obedience"]["result"] == "INDETERMINATE"
     assert "nothing shows that it was dead sooner" in audited["obedience"]["detail"]
+
+
+@pytest.mark.parametrize("halted", [False, True], ids=["may run", "halted"])
+def test_life_that_outlived_its_guard_is_ended_by_the_next_and_found_dead(drill, guard, until, halted):
+    run = guard(drill, "beat()")
+    if json.loads(note(drill).read_text())["mark"]["mode"] != "cgroup+pidns":
+        pytest.skip("no cgroup to be had here")
+    run.kill()
+    run.process.wait()  # a zombie is not gone
+    until("the agent's end", lambda: run.alive() == [], 2)
+    # What a guard without a deadman would have left: a process, in a leaf whose guard is gone.
+    life = json.loads(note(drill).read_text())
+    leaf = Path(life["mark"]["leaf"] + "-left")  # another: the deadman may not be done with its own
+    leaf.mkdir()
+    left = subprocess.Popen(["sleep", "60"])
+    try:
+        (leaf / "cgroup.procs").write_text(str(left.pid))
+        life["mark"] |= {"leaf": str(leaf), "leaf_inode": leaf.stat().st_ino}
+        note(drill).write_text(json.dumps(life))
+        if halted:
+            drill.vote("halt", "indexer", "signer1", "signer2")
+
+        code, events = (8, ["found_dead"]) if halted else (0, ["found_dead", "started", "exited"])
+        said = drill.cli(
+            "run", "indexer", "--account", "operator", "--json", "--", "true", expect=code
+        ).stdout
+        told = [json.loads(line)["event"] for line in said.splitlines() if '"event"' in line]
+        assert [event for event in told if event in ("found_dead", "trouble", "started", "exited")] == events
+        assert left.wait(5) == -signals.SIGKILL
+    finally:
+        left.kill()
+        left.wait()
+
+
+def note(drill):
+    (path,) = drill.folder.glob("home/devnet/agents/indexer/life-*.json")
+    return path
 
 
 def test_life_of_which_nothing_proves_the_death_is_not_called_dead(drill, guard, until):

@@ -101,7 +101,7 @@ def test_one_that_names_a_block_before_the_halt_is_held_against_the_halt_all_the
     honest.record("death", {}, refers_to=START, meta=sign_death("walker", facts), block=old)
     result = ended(honest)
     assert result.obedience.result is Result.INDETERMINATE
-    assert "a halt came in block" in result.obedience.detail
+    assert "sooner than 310 s after the halt in block" in result.obedience.detail
 
 
 def test_an_action_on_a_block_after_the_halt_stays_proven_disobedience(honest: Any) -> None:

@@ -23,7 +23,7 @@ def found(last: int, *granted: int, late: int = 0) -> list[tuple[int, int, bool]
         Grant(number, block(number).timestamp, block(number).timestamp + LEASE + late) for number in granted
     ]
     made = lapses(given, GRACE, block(last), lambda number: block(number))
-    return [(lapse.block.number, lapse.end, lapse.outlasts_grace) for lapse in made]
+    return [(lapse.block.number, lapse.end, lapse.fatal is not None) for lapse in made]
 
 
 def test_lease_runs_out_in_the_block_that_bears_its_end() -> None:
@@ -79,7 +79,8 @@ def test_first_block_without_a_lease_is_found_whatever_the_gaps_between_blocks(
 
 
 def with_lapse(world: Any, start: int, end: int, *, outlasts_grace: bool = False) -> Any:
-    return replace(world.facts(), lapses=(Lapse(block(start), end, outlasts_grace),))
+    fatal = block(start).timestamp + GRACE if outlasts_grace else None
+    return replace(world.facts(), lapses=(Lapse(block(start), end, fatal),))
 
 
 @pytest.mark.parametrize(("start", "end", "result"), [(0, 5, T), (1, 5, V), (-3, 1, T), (-3, 0, V)])
@@ -108,3 +109,26 @@ def test_lapse_past_its_grace_must_have_killed(honest: Any, outlasts_grace: bool
     assert made.obedience.result is result
     if result is I:
         assert "no death receipt" in made.obedience.detail
+
+
+@pytest.mark.parametrize("kind", ["death", "exit", "found"])
+@pytest.mark.parametrize(
+    ("blocks", "outlasts_grace", "result"), [(17, True, V), (18, True, I), (18, False, V)]
+)
+def test_life_that_ended_long_after_the_grace_of_its_lease_is_not_verified(
+    honest: Any, kind: str, blocks: int, outlasts_grace: bool, result: Result
+) -> None:
+    """Five blocks of grace, and twelve (120 s) in which a guard must have killed, by the clock half a second later."""
+    at = honest.now
+    honest.now += blocks
+    if kind == "exit":
+        honest.record("exit", {})
+    else:
+        time = block(honest.now).timestamp * 1000
+        dead = {"found": time, "life": 1, "known": "cgroup"} if kind == "found" else {"dead": time}
+        honest.record("death", {}, refers_to=1, meta=dead | {"mode": "pidns"})
+    honest.anchor()
+    made = honest.audit(with_lapse(honest, at, NEVER, outlasts_grace=outlasts_grace), overrun_seconds=120.5)
+    assert made.obedience.result is result
+    if result is I:
+        assert f"the grace of the lease that had run out in block {at}" in made.obedience.detail

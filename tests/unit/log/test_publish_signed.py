@@ -235,6 +235,21 @@ def test_signed_head_of_another_size_is_no_contradiction(log, tmp_path, size):
     assert not (copy / "evidence").exists()
 
 
+@pytest.mark.parametrize(("others", "said"), [(63, "lies in"), (64, "was not kept")])
+def test_a_mirror_says_of_a_head_that_it_lies_in_the_evidence_only_if_it_does(log, tmp_path, others, said):
+    grow(log, 300, lambda size, root: b"")
+    published(log, tmp_path / "site")
+    kept = tmp_path / "copy/evidence"
+    kept.mkdir(parents=True)
+    for number in range(others):
+        (kept / f"{number}.note").touch()
+    with pytest.raises(GuardError) as caught:
+        Mirror(Folder(tmp_path / "site"), tmp_path / "copy", lambda who, size: b"\1" * 32).look()
+    assert caught.value.code == "AG542"
+    assert f"That head {said}" in caught.value.remedy
+    assert len(list(kept.iterdir())) == 64
+
+
 def test_another_root_of_the_checkpoints_size_is_not_the_checkpoints_head(log, tmp_path):
     published(log, tmp_path / "site")
     (tmp_path / "site/head.json").write_text(head(300, b"\1" * 32).encode())

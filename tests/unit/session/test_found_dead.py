@@ -11,7 +11,7 @@ import pytest
 from agent_guard.sandbox.mode import Mode
 from agent_guard.sandbox.remains import Mark, mark_host
 from agent_guard.session.found_dead import Books, Looked, look, record
-from agent_guard.session.life_note import Life, LifeNote, read_life
+from agent_guard.session.life_note import Life, LifeNote, read_life, remove_life
 
 pytestmark = pytest.mark.unit
 
@@ -132,6 +132,27 @@ def test_a_note_that_can_not_be_written_leaves_none_of_an_earlier_life(tmp_path:
     assert read_life(path) is None
 
 
+def test_a_kernel_whose_words_can_not_be_read_keeps_no_agent_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount point of another encoding, as a stick may have, stands in /proc/self/mountinfo."""
+    path = tmp_path / "life.json"
+    note = LifeNote(path, Mode.NONE)
+    note.write(7)
+    boot = tmp_path / "boot_id"
+    boot.write_bytes(b"caf\xe9\n")
+    monkeypatch.setattr("agent_guard.sandbox.remains._BOOT", boot)
+    note.write(9)
+    assert read_life(path) is None
+
+
+def test_a_note_that_can_not_be_removed_keeps_no_guard_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "life.json"
+    path.mkdir()  # as little to be unlinked as a file on a disk that fails
+    remove_life(path)
+    assert path.is_dir()
+
+
 GOOD = json.loads(json.dumps(asdict(Life(1, MARK))))
 
 
@@ -140,6 +161,8 @@ GOOD = json.loads(json.dumps(asdict(Life(1, MARK))))
     [
         "", "{", "null", "[]", "{}", "\xff", '{"start": 1}',
         json.dumps(GOOD | {"start": "1"}), json.dumps(GOOD | {"start": None}), json.dumps(GOOD | {"more": 1}),
+        json.dumps(GOOD | {"start": -1}), json.dumps(GOOD | {"start": 2**53}), json.dumps(GOOD | {"start": 10**30}),
+        json.dumps(GOOD | {"mark": GOOD["mark"] | {"mode": "m" * 129}}),
         json.dumps(GOOD | {"mark": {}}), json.dumps(GOOD | {"mark": GOOD["mark"] | {"boot": 5}}),
         json.dumps(GOOD | {"mark": GOOD["mark"] | {"init": "5"}}), json.dumps(GOOD) + " " * 20_000 + "x",
         "[" * 10_000,
