@@ -81,7 +81,7 @@ class Kind(StrEnum):
     DISSENT = "dissent"
     """Endpoints began, or ceased, to say something else than the quorum. Content: which, and what."""
     CONFIG = "config"
-    """The settings that the guard runs with, at its start and at every change."""
+    """The settings that the guard runs with; written at its start."""
     ERASURE = "erasure"
     """The content and salt of an earlier entry of this agent (`refers_to`) are removed on purpose; durable before they
     are, and removed by then or soon after. Content: the reason, which can be erased in its turn."""
