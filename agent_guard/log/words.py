@@ -107,6 +107,8 @@ _SINCE = (
 
 
 def _exit(entry: Entry, said: Mapping[str, Any]) -> str:
+    if why := said.get("not_started"):
+        return f"could not be started ({_value(why)})"
     planned = f", told to stop: {said['stopping']}" if said.get("stopping") else ""
     return f"ended by itself, exit code {_value(said.get('exit_code'))}{planned}"
 

@@ -170,22 +170,30 @@ class Ward:
         voice = Voice(lambda stream, line: self._say({**events.said(stream, line), "agent": self.agent}))
         try:
             container = parts.start_container(voice.stdout, voice.stderr)
-        except BaseException:
+        except BaseException as error:
             voice.end(0)
+            self._never_lived(error)
             raise
         since = time.monotonic()
         supervisor = Supervisor(container, self._note)
         try:
             carrier = Carrier(self.agent, supervisor.apply, self._failed)
-        except BaseException:  # no thread to be had: nobody would carry out a kill
+        except BaseException as error:  # no thread to be had: nobody would carry out a kill
             container.close()
             voice.end(0)
+            self._never_lived(error)
             raise
         self._life, self.phase = _Life(container, supervisor, carrier, voice, since), Phase.LIVING
         self._watcher.attach(self.agent, carrier.apply, container.still)
         parts.note_life(started, container)
         self._tell({"event": "started", "mode": parts.mode})
         voice.listen()
+
+    def _never_lived(self, error: BaseException) -> None:
+        """Its start is on record, and there is no container: one is built whole or not at all."""
+        why = error.code if isinstance(error, GuardError) else type(error).__name__
+        if self._journal.write(self.agent, Entry.EXIT, {"not_started": why}) is not None:
+            self._parts.forget_life()
 
     def tick(self, lag: tuple[int, float]) -> None:
         """Records and tells what happened, and sees to an end."""

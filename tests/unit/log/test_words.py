@@ -47,6 +47,7 @@ def entry(kind: Kind, **details: Any) -> Entry:
         ("resume", {}, "may run again, on the council's word"),
         ("erasure", {"reason": "her right"}, "erased the content of entry 7 because her right"),
         ("exit", {"exit_code": 0}, "ended by itself, exit code 0"),
+        ("exit", {"not_started": "AG110"}, "could not be started (AG110)"),
         (
             "exit",
             {"exit_code": 1, "stopping": "paused"},

@@ -64,6 +64,15 @@ def test_a_life_whose_end_could_not_be_recorded_stays_noted(
     assert len(world.notes) == 2
 
 
+def test_a_life_that_could_not_begin_has_an_end_on_record_and_is_forgotten(world: World) -> None:
+    world.failing_starts["alice"] = GuardError("AG402", "No container can be built.", "Mend it.")
+    with pytest.raises(GuardError, match="AG402"):
+        world.run()
+    assert world.recorded() == ["config", "start", "exit"]
+    assert world.entry(Entry.EXIT)[0] == {"not_started": "AG402"}
+    assert world.notes == ["life 1 after record start", "forgotten after record exit"]
+
+
 def test_an_agent_that_the_deadman_killed_is_dead_on_record_and_not_merely_ended(world: World) -> None:
     world.struck = True
     world.script = ends(137)
