@@ -1,8 +1,8 @@
 """How long the guard's word is taken, and how late a death may come: the auditor's limits, and those of the guard.
 
 A guard records the limits that it runs under, in public metadata, at its start (`config`). It is held to those where
-they are stricter than the auditor's. Laxer ones change nothing: an operator must not grant himself a silence. Older logs
-record none: then the auditor's hold.
+they are stricter than the auditor's. Laxer ones change nothing: an operator must not grant himself a silence. Older
+logs record none: then the auditor's hold.
 """
 
 from collections.abc import Mapping
