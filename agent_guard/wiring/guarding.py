@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from eth_account.signers.local import LocalAccount
 from fastapi import FastAPI
@@ -45,9 +46,9 @@ from agent_guard.session.pulse import Pulse, keep_death
 from agent_guard.session.session import Parts, Session
 from agent_guard.session.ward import WardParts, may_not_run
 from agent_guard.settings import Settings
-from agent_guard.store import Reader
+from agent_guard.store import Reader, Store
 from agent_guard.telemetry import summary
-from agent_guard.types import Decision, Standing, State, Verdict
+from agent_guard.types import Decision, LogIdentity, Standing, State, Verdict
 from agent_guard.voting.motion import unknown_agent
 from agent_guard.wiring import Connection
 from agent_guard.wiring.burying import look_for_lives, record_lives
@@ -97,8 +98,9 @@ def guarded(
         standings = [watcher.standing(name) for name in agents]
         _refuse_strangers(standings, operator.address)
         none_may_run = all(standing.verdict.decision is not Decision.RUN for standing in standings)
-        if none_may_run and not look_for_lives(places):
-            raise may_not_run(standings[0])
+        refusal = may_not_run(standings[0]) if none_may_run else None
+        if refusal is not None and not look_for_lives(places):
+            raise refusal
         choice = choose_mode(settings.sandbox)
         if choice.mode is not Mode.NONE:  # said aloud by the command that was asked for it
             probe(choice, agent_uid(int.from_bytes(agents[shared.agent], "big")))
@@ -108,7 +110,7 @@ def guarded(
         for subscription in subscriptions:
             stack.callback(subscription.stop)
         identity = log_identity(connection, operator.address)
-        store = stack.enter_context(open_store(settings, shared.log, identity))
+        store = stack.enter_context(_open_log(settings, shared.log, identity, refusal))
         sender = connection.sender(operator)
         anchor, vkey = anchoring(connection, operator, sender, store, shared)
         stack.callback(anchor.close)
@@ -119,9 +121,9 @@ def guarded(
         reader = stack.enter_context(store.reader())
         # Only now: this guard alone writes the log and its notes, and what was left in cgroups has been ended.
         before = record_lives(look_for_lives(places), places, connection, operator, recorder, reader)
-        if none_may_run:
+        if refusal is not None:
             _leave(before, anchor, tell)
-            raise may_not_run(standings[0])
+            raise refusal
         eraser = Eraser(store, recorder, _warn)
         stack.callback(eraser.close)
         eraser.start()
@@ -261,6 +263,17 @@ def _refuse_strangers(standings: Sequence[Standing], operator: str) -> None:
                 " Nothing was started.",
                 "Use the operator's key (--account), or have the signers change it: agent-guard agent register",
             )
+
+
+def _open_log(settings: Settings, log: Path, identity: LogIdentity, refusal: GuardError | None) -> Store:
+    """The log, of which this guard is the writer. Raises `refusal`, where there is one, if another guard is: it is the
+    one whose lives were noted."""
+    try:
+        return open_store(settings, log, identity)
+    except GuardError as error:
+        if refusal is not None and error.code == "AG511":
+            raise refusal from error
+        raise
 
 
 def _leave(before: Sequence[Step], anchor: Anchor, tell: Callable[[Step], None]) -> None:
