@@ -189,8 +189,8 @@ def test_one_guard_holds_a_fleet_and_each_agent_has_its_own_fate(drill, fleet_ru
 
     # The others go on, so a resume that is final lets it live again, in the same guard.
     drill.vote("resume", "alpha", "signer1", "signer2")
-    time.sleep(1.5)
-    drill.cli("vote", "resume", "alpha", "--account", "signer1", "--yes")
+    resume = ("vote", "resume", "alpha", "--account", "signer1", "--yes")
+    until("the resume's delay", lambda: drill.cli(*resume, expect=None).code == 0)
     assert run.event("started", 20)["agent"] == "alpha"
 
     drill.vote("halt", "--all", "signer1", "signer2")
