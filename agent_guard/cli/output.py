@@ -134,9 +134,12 @@ class Output:
                 print(f"  {label.ljust(width)}  {text.clean(value)}", file=self.stderr, flush=True)
 
     def error(self, error: GuardError) -> None:
-        """An error: what failed and why, what did not happen, what to do; on stderr, or as JSON on stdout."""
+        """An error: what failed and why, what did not happen, what to do; on stderr, or as one line of JSON on stdout.
+
+        One line, because it may come after events: whoever reads those takes one object a line.
+        """
         if self.as_json:
-            self._json(error.as_dict())
+            self._json(error.as_dict(), indent=None)
             return
         head = self._painted(f"error {error.code}", RED, self.stderr)
         print(f"{head}: {text.clean(error.message)}", file=self.stderr)

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +65,7 @@ class Anvil:
         self.block_time = block_time
         self.state = state
         self._process: subprocess.Popen[bytes] | None = None
+        self._states: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def url(self) -> str:
@@ -90,6 +92,9 @@ class Anvil:
             command += ["--block-time", f"{self.block_time:g}", "--mixed-mining"]
         if self.state is not None:
             command += ["--state", str(self.state)]
+        # Old states go to disk, gigabytes of them in a long run; at its own place, a killed Anvil leaves them for ever.
+        self._states = tempfile.TemporaryDirectory(prefix="agent-guard-anvil-", ignore_cleanup_errors=True)
+        command += ["--cache-path", self._states.name]
         # Its own session, so that Ctrl-C reaches us first and we decide when the chain goes.
         self._process = subprocess.Popen(
             command,
@@ -105,6 +110,7 @@ class Anvil:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 said = (process.stderr.read() if process.stderr else b"").decode(errors="replace")
+                self.stop()
                 raise GuardError(
                     "AG207",
                     f"Anvil ended at once with exit code {process.returncode}: {said.strip()[:300]}",
@@ -127,17 +133,11 @@ class Anvil:
     def stop(self) -> None:
         """Ends Anvil: SIGTERM, so that it can save its state, and SIGKILL if it won't."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if process.stderr:
-            process.stderr.close()
+        states, self._states = self._states, None
+        if process is not None:
+            _end(process)
+        if states is not None:
+            states.cleanup()
 
     def __enter__(self) -> "Anvil":
         self.start()
@@ -147,6 +147,18 @@ class Anvil:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stderr:
+        process.stderr.close()
 
 
 def _listens(port: int) -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,17 @@ def test_no_anvil_starts_nothing_and_says_how_to_install_it(fresh):
 
     assert "npm install @foundry-rs/anvil" in error["remedy"]
     assert list(fresh.folder.iterdir()) == []
+
+
+def test_stopped_anvil_leaves_nothing_behind_not_even_one_that_was_killed(monkeypatch, anvil, tmp_path):
+    monkeypatch.setenv("PATH", f"{Path(__file__).parents[2]}/node_modules/.bin:{os.environ['PATH']}")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Anvil() as running:
+        (states,) = tmp_path.iterdir()
+        assert str(states).encode() in Path(f"/proc/{running.pid}/cmdline").read_bytes().split(b"\0")
+        os.kill(running.pid, signal.SIGKILL)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_anvil_that_ends_at_once_is_told_with_its_own_words(fresh, tmp_path):

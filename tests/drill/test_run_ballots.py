@@ -230,7 +230,11 @@ def test_guard_killed_between_taking_and_relaying_starts_no_agent_until_a_later_
     assert still.town.state("indexer").state is State.RUNNING
 
     again = ("run", "indexer", "--account", "operator", "--", "/bin/true")
-    assert BY_BALLOTS in still.town.cli.fails("AG421", 8, *again)["message"]
+    # The first to come tells of the life as well, where the kill came before the guard had recorded its end.
+    first = still.town.cli("run", "indexer", "--account", "operator", "--json", "--", "/bin/true", expect=8)
+    *told, refused = [json.loads(line) for line in first.stdout.splitlines()]
+    assert [step["event"] for step in told] in ([], ["found_dead"])
+    assert (refused["error"]["code"], BY_BALLOTS in refused["error"]["message"]) == ("AG421", True)
     still.mine()
     assert BY_BALLOTS in still.town.cli.fails("AG421", 8, *again)["message"]
     still.town.vote("halt", "indexer", "signer1", "signer2")

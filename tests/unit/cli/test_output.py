@@ -86,6 +86,8 @@ def test_as_json_events_are_one_object_a_line() -> None:
 def test_as_json_an_error_is_an_object_on_stdout() -> None:
     stdout, stderr = write(lambda out: out.error(GuardError("AG301", "No key.", "Make one.")), as_json=True)
     assert json.loads(stdout)["error"]["kind"] == "permission"
+    # One line: it may follow the events of `run`, which are one object a line.
+    assert stdout.count("\n") == 1
     assert stderr == ""
 
 
