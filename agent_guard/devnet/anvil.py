@@ -22,6 +22,8 @@ from agent_guard.errors import GuardError
 MNEMONIC = "test test test test test test test test test test test junk"
 CHAIN_ID = 31_337
 START_SECONDS = 20.0
+STATES_ON_DISK = 500
+"""Old blocks whose state can be asked for besides those that Anvil has in memory (its own choice is 3,600)."""
 
 
 def private_key(index: int) -> str:
@@ -92,9 +94,9 @@ class Anvil:
             command += ["--block-time", f"{self.block_time:g}", "--mixed-mining"]
         if self.state is not None:
             command += ["--state", str(self.state)]
-        # Old states go to disk, gigabytes of them in a long run; at its own place, a killed Anvil leaves them for ever.
+        # Old states go to disk, gigabytes in a long run; at Anvil's own place a killed one would leave them for ever.
         self._states = tempfile.TemporaryDirectory(prefix="agent-guard-anvil-", ignore_cleanup_errors=True)
-        command += ["--cache-path", self._states.name]
+        command += ["--cache-path", self._states.name, "--max-persisted-states", str(STATES_ON_DISK)]
         # Its own session, so that Ctrl-C reaches us first and we decide when the chain goes.
         self._process = subprocess.Popen(
             command,
