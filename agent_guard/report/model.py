@@ -36,6 +36,27 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """A stretch in which nothing shows whether the agent lived (unix ms), and why; no end: up to now."""
+
+    start: int
+    end: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaseless:
+    """The agent had no lease: from one block (the first in which it had run out) to that of its next, None if none.
+
+    `fatal`: when its grace was over and nobody had renewed it, unix seconds; None if somebody had, or it is not over.
+    """
+
+    start: Block
+    end: Block | None
+    fatal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Vote:
     """One signer's vote on chain (`Voted`): `votes` of `needed` with it; `agent` may be the fleet's id (zeros)."""
 
@@ -63,6 +84,7 @@ class ChainSide:
     council: Council | None = None
     votes: Sequence[Vote] | None = None
     unread: str | None = None
+    leaseless: Sequence[Leaseless] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +99,7 @@ class LogSide:
     last_actions: Sequence[Line] = ()
     lives: Sequence[Span] = ()
     freezes: Sequence[Span] = ()
+    unknown: Sequence[Unknown] = ()
     odd_times: int = 0
 
 
