@@ -105,10 +105,16 @@ def _owner(identity: LogIdentity, chain: ChainFacts | Unreachable) -> str | None
     if identity == chain.identity:
         return None
     asked = chain.identity
-    return (
-        f"the log is of operator {identity.operator} under council {identity.council} on chain {identity.chain_id}; the"
-        f" chain was asked about operator {asked.operator} under council {asked.council} on chain {asked.chain_id}"
+    if int(asked.operator, 16) == 0:
+        return f"the council {asked.council} knows no agent of this name"
+    pairs = (
+        ("operator", identity.operator, asked.operator),
+        ("council", identity.council, asked.council),
+        ("chain", identity.chain_id, asked.chain_id),
     )
+    other = [(f"{name} {ours}", f"{name} {theirs}") for name, ours, theirs in pairs if ours != theirs]
+    ours, theirs = (", ".join(names) for names in zip(*other, strict=True))
+    return f"the log is of {ours}; the chain was asked about {theirs}"
 
 
 class _Examination:

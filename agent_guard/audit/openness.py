@@ -86,6 +86,8 @@ class Openness:
         was = "was" if self.erased == 1 else "were"
         erased = f"{self.erased:,} of {self._entries:,} contents {was} erased on purpose, on record"
         named = f"{erased}: {', '.join(self._shown)}{', ...' if self.erased > SHOWN else ''}"
+        if self._entries == 0:
+            return "the log holds no entry of this agent, and so no content"
         if lost == 0:
             return (
                 named
