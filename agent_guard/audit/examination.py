@@ -112,9 +112,11 @@ def _owner(identity: LogIdentity, chain: ChainFacts | Unreachable) -> str | None
         ("council", identity.council, asked.council),
         ("chain", identity.chain_id, asked.chain_id),
     )
-    other = [(f"{name} {ours}", f"{name} {theirs}") for name, ours, theirs in pairs if ours != theirs]
-    ours, theirs = (", ".join(names) for names in zip(*other, strict=True))
-    return f"the log is of {ours}; the chain was asked about {theirs}"
+    other = ", ".join(f"{name} {theirs}" for name, ours, theirs in pairs if ours != theirs)
+    return (
+        f"the log is of operator {identity.operator} under council {identity.council} on chain {identity.chain_id}; the"
+        f" chain was asked about {other}"
+    )
 
 
 class _Examination:
