@@ -85,8 +85,12 @@ class Ending:
         age = self._chain.as_of.timestamp - oldest.time / 1000
         if tail <= limits.tail_entries and age <= limits.tail_seconds:
             return None
+        which = (
+            f"newest entry, {oldest.index}, is not anchored, and is"
+            if tail == 1
+            else f"newest {tail:,} entries, from {oldest.index} on, are not anchored, the oldest"
+        )
         return (
-            f"the newest {tail:,} entries, from {oldest.index} on, are not anchored, the oldest {max(age, 0):.0f} s old"
-            f" (limits: {limits.tail_entries:,.0f} entries, {limits.tail_seconds:.0f} s): they are the guard's word"
-            " alone"
+            f"the {which} {max(age, 0):,.0f} s old (limits: {limits.tail_entries:,.0f} entries,"
+            f" {limits.tail_seconds:,.0f} s): {'it rests' if tail == 1 else 'they rest'} on the guard's word alone"
         )

@@ -75,6 +75,7 @@ def _told(moment: Moment) -> tuple[Cell, ...]:
 
 def _lines(line: Timeline) -> Iterator[str]:
     """The bars as text, with the moments between them."""
+    yield f"{'Time (UTC)':<22}# actions asked for and their number; -- an event and its number in the table"
     bars = _joined(line.bars)
     most = max((bar.actions + bar.refusals for bar in bars), default=0)
     marks = [(bar.start, 1, _bar(bar.actions, bar.refusals, most)) for bar in bars]

@@ -169,7 +169,7 @@ def summary(report: Report) -> Iterator[str]:
     asked, refused = kinds.get("intent", 0), kinds.get("refused", 0)
     yield (
         f"{agent} was {_times('started', kinds.get('start', 0))} and {_times('asked to act', asked)}."
-        f" {text.amount(refused, 'request was', 'requests were')} refused, and"
+        f" {text.amount(refused, 'request was', 'requests were') if refused else 'No request was'} refused, and"
         f" {text.amount(kinds.get('outcome', 0), 'outcome is', 'outcomes are')} on record."
     )
     yield (
@@ -205,8 +205,9 @@ def _not_known(report: Report) -> Iterator[str]:
     lost = [gap.end - gap.start for gap in gaps if gap.end is not None]
     if lost:
         longest = text.duration(max(lost) / 1000)
+        often = {1: "Once", 2: "Twice"}.get(len(lost), f"{len(lost):,} times")
         yield (
-            f"{text.amount(len(lost), 'time', 'times')} its guard went away without recording how its life ended."
+            f"{often} its guard went away without recording how its life ended."
             f" Whether it lived on is not known for {'' if len(lost) == 1 else 'up to '}{longest}"
             f"{'' if len(lost) == 1 else ' each time'} (from its last sign of life until it was found dead, or started"
             " anew)."
