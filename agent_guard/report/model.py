@@ -49,11 +49,18 @@ class Leaseless:
     """The agent had no lease: from one block (the first in which it had run out) to that of its next, None if none.
 
     `fatal`: when its grace was over and nobody had renewed it, unix seconds; None if somebody had, or it is not over.
+    `ended`: the second at which the lease ended by the contract, 0 if it is not known.
     """
 
     start: Block
     end: Block | None
     fatal: int | None = None
+    ended: int = 0
+
+    @property
+    def since(self) -> int:
+        """From when on, unix ms."""
+        return 1000 * (self.ended or self.start.timestamp)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def _proof(proof: EntryProof | None) -> dict[str, Any] | None:
 def _without_lease(gap: Leaseless) -> dict[str, Any]:
     return {
         "from_block": gap.start.number,
-        "from_ms": gap.start.timestamp * 1000,
+        "from_ms": gap.since,
         "to_block": gap.end and gap.end.number,
         "to_ms": gap.end and gap.end.timestamp * 1000,
         "grace_over_ms": None if gap.fatal is None else gap.fatal * 1000,

@@ -70,7 +70,7 @@ def _end(bands: list[Band], time: int) -> None:
 
 def _without_lease(gap: Leaseless) -> Band:
     end = None if gap.end is None else gap.end.timestamp * 1000
-    return Band(gap.start.timestamp * 1000, end, NO_LEASE)
+    return Band(gap.since, end, NO_LEASE)
 
 
 def _laid_over(bands: Sequence[Band], over: Band) -> Iterator[Band]:

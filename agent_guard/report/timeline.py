@@ -115,10 +115,10 @@ def _on_chain(chain: ChainSide) -> list[Moment]:
 
 def _leaseless(gap: Leaseless, shown: Sequence[tuple[int, int | None]]) -> Iterator[Moment]:
     """What is to be told of a time without a lease, where that is what held: a halt or a retirement weighs more."""
-    start, end = gap.start, gap.end
-    if any(since == start.timestamp * 1000 for since, _ in shown):
+    end = gap.end
+    if any(since == gap.since for since, _ in shown):
         ran_out = "the agent's lease had run out, and no signer had renewed it"
-        yield Moment(start.timestamp * 1000, "lapsed", ran_out, f"block {start.number}")
+        yield Moment(gap.since, "lapsed", ran_out, "by the contract")
     fatal = None if gap.fatal is None else gap.fatal * 1000
     if fatal is not None and any(since <= fatal and (until or fatal) >= fatal for since, until in shown):
         over = "the grace of that lease was over: from now on its guard was to kill the agent"

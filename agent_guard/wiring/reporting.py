@@ -37,7 +37,9 @@ def chain_side(
 
 def _leaseless(facts: ChainFacts) -> list[Leaseless]:
     """The audit's lapses with the blocks at which they ended. Raises `GuardError` where one can't be read."""
-    return [Leaseless(lapse.block, facts.block_at(lapse.end), lapse.fatal) for lapse in facts.lapses]
+    return [
+        Leaseless(lapse.block, facts.block_at(lapse.end), lapse.fatal, lapse.ended) for lapse in facts.lapses
+    ]
 
 
 def window(facts: ChainFacts | Unreachable) -> tuple[int, int] | None:
