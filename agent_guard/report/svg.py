@@ -236,7 +236,7 @@ def _legend() -> Iterator[str]:
         ("action", "actions asked for"), ("refusal", "refused"), ("good", "may run / alive"),
         ("warn", "paused / frozen"), ("lease", "no lease"), ("bad", "halted"),
         ("unknown", "not known whether alive"), ("anchor", "log anchored on chain"), ("line halted", "a halt"),
-        ("line death", "a death"),
+        ("line death", "dead, or found dead"),
     ):  # fmt: skip
         width = 34 + len(words) * _LETTER
         if x + width > RIGHT:
