@@ -50,6 +50,7 @@ def test_tail_is_told_in_the_right_number(scene: Any, tail: int, words: str) -> 
 
 def test_proof_to_try_is_of_an_entry_of_the_agents_own_that_is_anchored(scene: Any) -> None:
     scene.record("start", {}, "other")
+    scene.record("dissent", {"endpoints": {"http://a": "lags"}}, None)
     own = scene.record("intent", {"tool": "write"})
     scene.anchor()
     assert f"agent-guard log prove walker {own} --log" in told(scene.report())
