@@ -75,6 +75,11 @@ def duration(seconds: float) -> str:
     return _two_units(round(seconds))
 
 
+def amount(count: int, one: str, many: str) -> str:
+    """So many of something: `1 entry`, `100,379 entries`."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def ago(seconds: float) -> str:
     """How long ago something was, in one unit: `just now`, `12 s ago`, `3 min ago`, `5 h ago`, `in 2 d`."""
     if not isfinite(seconds):

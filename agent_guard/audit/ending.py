@@ -4,6 +4,7 @@ The guard's own log that ends before the head was cut off; a copy that does is o
 the guard's word alone, and so must be short and young.
 """
 
+from agent_guard import text
 from agent_guard.audit.facts import ChainFacts, Event
 from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.result import Aspect, Fault
@@ -57,7 +58,8 @@ class Ending:
         if unreadable is not None:
             return f"the log could not be read from entry {end} on: {unreadable.message}"
         if self._is_copy and end < self._head:
-            return f"this copy ends after {end} entries, and {self._head} are anchored: get a newer one"
+            held = text.amount(end, "entry", "entries")
+            return f"this copy ends after {held}, and {self._head:,} are anchored: get a newer one"
         return self._elsewhere() or self._long(end)
 
     def _elsewhere(self) -> str | None:
@@ -73,7 +75,7 @@ class Ending:
         others = [operator for operator in held if operator != self._chain.identity.operator]
         if not others:
             return None
-        return f"other operators held this agent, and their logs were not audited here: {', '.join(others)}"
+        return f"other operators held this agent too, and each log must be audited by itself: {', '.join(others)}"
 
     def _long(self, end: int) -> str | None:
         """Why the unanchored tail is too long; None if it is within the limits."""
@@ -83,8 +85,12 @@ class Ending:
         age = self._chain.as_of.timestamp - oldest.time / 1000
         if tail <= limits.tail_entries and age <= limits.tail_seconds:
             return None
+        which = (
+            f"newest entry, {oldest.index}, is not anchored, and is"
+            if tail == 1
+            else f"newest {tail:,} entries, from {oldest.index} on, are not anchored, the oldest"
+        )
         return (
-            f"the newest {tail} entries, from {oldest.index} on, are not anchored, the oldest {max(age, 0):.0f} s old"
-            f" (limits: {limits.tail_entries:.0f} entries, {limits.tail_seconds:.0f} s): they are the guard's word"
-            " alone"
+            f"the {which} {max(age, 0):,.0f} s old (limits: {limits.tail_entries:,.0f} entries,"
+            f" {limits.tail_seconds:,.0f} s): {'it rests' if tail == 1 else 'they rest'} on the guard's word alone"
         )

@@ -23,6 +23,7 @@ Trusts SHA-256, the chain facts it is handed, and nothing else.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from agent_guard import text
 from agent_guard.audit.answers import Answers
 from agent_guard.audit.ending import Ending
 from agent_guard.audit.facts import ChainFacts, Unreachable, Written
@@ -104,9 +105,17 @@ def _owner(identity: LogIdentity, chain: ChainFacts | Unreachable) -> str | None
     if identity == chain.identity:
         return None
     asked = chain.identity
+    if int(asked.operator, 16) == 0:
+        return f"the council {asked.council} knows no agent of this name"
+    pairs = (
+        ("operator", identity.operator, asked.operator),
+        ("council", identity.council, asked.council),
+        ("chain", identity.chain_id, asked.chain_id),
+    )
+    other = ", ".join(f"{name} {theirs}" for name, ours, theirs in pairs if ours != theirs)
     return (
         f"the log is of operator {identity.operator} under council {identity.council} on chain {identity.chain_id}; the"
-        f" chain was asked about operator {asked.operator} under council {asked.council} on chain {asked.chain_id}"
+        f" chain was asked about {other}"
     )
 
 
@@ -260,9 +269,9 @@ class _Examination:
             return Check(Result.INDETERMINATE, "nothing of this log is anchored yet, so nothing is proven")
         if proven < head.size:
             return Check(
-                Result.INDETERMINATE, f"{proven} of {head.size} anchored entries are proven by their root"
+                Result.INDETERMINATE, f"{proven:,} of {head.size:,} anchored entries are proven by their root"
             )
-        return Check(Result.VERIFIED, f"all {proven} anchored entries hash to the root on chain")
+        return Check(Result.VERIFIED, f"all {proven:,} anchored entries hash to the root on chain")
 
     def _completeness(self) -> Check:
         """8. End."""
@@ -276,14 +285,18 @@ class _Examination:
         if doubt:
             return Check(Result.INDETERMINATE, doubt)
         tail = self._ending.tail(end)
-        said = [f"{self.entries} entries without a gap, {self._own} of this agent"]
-        said += [f"the newest {tail} are not anchored yet"] if tail else []
+        said = [f"{text.amount(self.entries, 'entry', 'entries')} without a gap, {self._own:,} of this agent"]
+        said += [f"the newest {text.amount(tail, 'is', 'are')} not anchored yet"] if tail else []
         return Check(Result.VERIFIED, "; ".join([*said, *self._remarks()]))
 
     def _remarks(self) -> list[str]:
         """What is no fault, and is said."""
         unanswered = self._answers.unanswered
-        said = [f"{unanswered} of its requests have no outcome on record"] if unanswered else []
+        said = (
+            [f"{text.amount(unanswered, 'of its requests has', 'of its requests have')} no outcome on record"]
+            if unanswered
+            else []
+        )
         return [*said, *self._silence.remarks()] if self._silence else said
 
     def _obey(self) -> Check:

@@ -61,12 +61,14 @@ class Lapse:
     """Blocks in which the agent's lease had run out: from `block` on, to the height `end` (without) of the next lease.
 
     `fatal`: when its grace was over (unix seconds) and nobody had renewed it, so that the agent is to be killed; None
-    if somebody had, or it is not over.
+    if somebody had, or it is not over. `ended`: the second at which the lease ended, by the contract, which may lie
+    before that block's; 0 if it is not known.
     """
 
     block: Block
     end: int
     fatal: int | None = None
+    ended: int = 0
 
 
 @dataclass(frozen=True, slots=True)

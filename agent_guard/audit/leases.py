@@ -57,7 +57,7 @@ def lapses(
         if first is not None:
             until = following.number if following else NEVER
             over = grant.until + grace
-            yield Lapse(first, until, fatal=over if ended_at >= over else None)
+            yield Lapse(first, until, fatal=over if ended_at >= over else None, ended=grant.until)
 
 
 def _first_at(time: int, known: int, end: int, block_at: Callable[[int], Block | None]) -> Block | None:

@@ -83,19 +83,24 @@ class Openness:
         return None
 
     def _whole(self, lost: int) -> str:
-        erased = f"{self.erased} of {self._entries} contents were erased on purpose, on record"
+        was = "was" if self.erased == 1 else "were"
+        erased = f"{self.erased:,} of {self._entries:,} contents {was} erased on purpose, on record"
         named = f"{erased}: {', '.join(self._shown)}{', ...' if self.erased > SHOWN else ''}"
+        if self._entries == 0:
+            return "the log holds no entry of this agent, and so no content"
         if lost == 0:
             return (
-                named if self.erased else f"the content of all {self._entries} entries of this agent is there"
+                named
+                if self.erased
+                else f"the content of all {self._entries:,} entries of this agent is there"
             )
         where = self._where()
         if self._is_copy:
-            gone = f"this copy does not hold the content of {lost} of this agent's {self._entries} entries{where}"
+            gone = f"this copy does not hold the content of {lost:,} of this agent's {self._entries:,} entries{where}"
         else:
             gone = (
-                f"the content of {lost} of this agent's {self._entries} entries is gone without an erasure on record"
-                f"{where}"
+                f"the content of {lost:,} of this agent's {self._entries:,} entries is gone without an erasure on"
+                f" record{where}"
             )
         return f"{gone}; {named}" if self.erased else gone
 

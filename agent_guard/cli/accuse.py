@@ -102,9 +102,10 @@ def _read(paths: list[Path]) -> list["SignedHead"]:
             with path.open(encoding="utf-8") as file:
                 found.append(SignedHead.decode(file.read(MAX_FILE + 1)))
         except (OSError, UnicodeDecodeError, MalformedBallot) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             raise GuardError(
                 "AG432",
-                f"{path} holds no signed head: {error}. Nothing was sent.",
+                f"{path} holds no signed head: {why}. Nothing was sent.",
                 "The SDK gives them: action.receipt().head.encode() is such a file's text.",
             ) from error
     return found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent_guard import text
 from agent_guard.cli.audit_report import reporting
 from agent_guard.cli.cosigned import Witnesses, summed_up, witnesses_of
 from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
@@ -16,9 +17,10 @@ from agent_guard.cli.output import (
     Facts,
     Hash,
     Line,
+    Moment,
     Output,
+    Prose,
     Table,
-    Time,
     Word,
 )
 from agent_guard.cli.proof import EXIT_CODES, STYLES, proof_in, root_on_chain
@@ -72,14 +74,14 @@ def audit(
     out, chosen, identity = Output(as_json), settings(network=network, rpc_url=rpc_url), agent_id(agent)
     wanted = reporting(report, agent, chosen.store_password_file)
     witnesses = witnesses_of(witness, chosen)
-    if log is not None and (text := proof_in(log)) is not None:
+    if log is not None and (proof := proof_in(log)) is not None:
         if wanted:
             raise GuardError(
                 "AG101",
                 f"{log} proves one entry; a report is of a whole log. Nothing was written.",
                 "Leave --report.",
             )
-        _audit_proof(out, agent, log, text, witnesses, network, rpc_url)
+        _audit_proof(out, agent, log, proof, witnesses, network, rpc_url)
     connection = connect_or_say_why(chosen)
     where = find_log(chosen, connection, identity, log)
     with open_log(where, chosen.store_password_file) as reader, reader.snapshot():
@@ -104,7 +106,7 @@ def _audit_proof(
     out: Output,
     agent: str,
     where: str,
-    text: str,
+    proof: str,
     witnesses: "list[CosignatureVerifier]",
     network: str | None,
     rpc_url: list[str] | None,
@@ -115,7 +117,7 @@ def _audit_proof(
     from agent_guard.audit.witnesses import cosigned
     from agent_guard.typed_data import agent_id
 
-    bundle = open_bundle(text)
+    bundle = open_bundle(proof)
     root, term = root_on_chain(bundle, agent_id(agent), None, network, rpc_url)
     result = as_audit(bundle, verify(bundle, agent_id(agent), root, term))
     held, proven = bundle.checkpoint, result.integrity.result is Result.VERIFIED
@@ -135,7 +137,7 @@ def _report(
     bad: list[Block] = []
     if result.first_bad is not None:
         fault = result.first_bad
-        bad = [Line(Word(f"first bad entry: {fault.index} ({fault.what}): {fault.why}", RED))]
+        bad = [Prose(Word(f"first bad entry: {fault.index} ({fault.what}): {fault.why}", RED))]
     checks = (
         ("integrity", result.integrity),
         ("completeness", result.completeness),
@@ -145,8 +147,8 @@ def _report(
     facts: list[tuple[str, Cell]] = [
         ("log", where),
         ("operator", Hash(claimed.operator)),
-        ("entries", f"{result.entries}, {result.anchored} proven by an anchored root"),
-        ("head on chain", f"{result.head.size} entries" if result.head else None),
+        ("entries", f"{result.entries:,}, {result.anchored:,} of them proven by a root on chain"),
+        ("head on chain", text.amount(result.head.size, "entry", "entries") if result.head else None),
         ("root on chain", Hash(result.head.root) if result.head else None),
         ("halted", _halted(result)),
         ("overrun", _overrun(result)),
@@ -159,7 +161,7 @@ def _report(
     out.result(
         payload,
         Line(Word(f"{verdict}: {agent}", STYLES[verdict])),
-        Line(in_a_sentence(agent, result)),
+        Prose(in_a_sentence(agent, result)),
         Line(""),
         *bad,
         Table(
@@ -170,7 +172,7 @@ def _report(
             ],
         ),
         Line(""),
-        Facts(facts),
+        Facts([(name, value) for name, value in facts if value is not None]),
     )
 
 
@@ -191,4 +193,4 @@ def _overrun(result: "AuditResult") -> Cell:
 def _halted(result: "AuditResult") -> Cell:
     if result.as_of is None:
         return "unknown"
-    return Time(result.halted_at.timestamp) if result.halted_at else "never"
+    return Moment(result.halted_at.timestamp) if result.halted_at else "never"

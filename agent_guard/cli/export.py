@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from agent_guard import text
 from agent_guard.cli.files import new_file
 from agent_guard.cli.log import reader_of, row_of
 from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl
@@ -94,7 +95,7 @@ def _to_tiles(
                 "signed": bool(saved.signature),
             },
         },
-        Line(f"{saved.size} anchored entries in {tiles}"),
+        Line(f"{text.amount(saved.size, 'anchored entry', 'anchored entries')} in {tiles}"),
         Facts(
             [
                 ("root on chain", Hash(saved.root)),

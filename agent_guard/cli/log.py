@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agent_guard import text
 from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
-from agent_guard.cli.output import Facts, Hash, Line, Output, Table, Time
+from agent_guard.cli.output import Facts, Hash, Moment, Output, Prose, Table, Time
 from agent_guard.entry import Kind
+from agent_guard.errors import GuardError
 
 if TYPE_CHECKING:
     from agent_guard.log.reading import AnyLog, LogEntry
@@ -46,6 +48,12 @@ def list_(
     """List an agent's newest entries, each in a sentence."""
     from agent_guard.log.selection import select
 
+    if start is not None and end is not None and end < start:
+        raise GuardError(
+            "AG101",
+            f"--from {start} comes after --to {end}, and no entry lies between. Nothing was read.",
+            "Name the lower number with --from, the higher with --to.",
+        )
     with reader_of(agent, log, network, rpc_url) as reader:
         shown, truncated = select(reader, last, _whose(agent, guard), start, end, kind or ())
     Output(as_json).result(
@@ -53,7 +61,7 @@ def list_(
         Table(
             ("seq", "when", "kind", "what", "block"),
             [_cells(item) for item in shown],
-            empty="No entries yet.",
+            empty="No such entries." if kind or start is not None or end is not None else "No entries yet.",
         ),
     )
 
@@ -77,16 +85,16 @@ def show(
     content = _absence(found) if found.erased else json.dumps(found.content, ensure_ascii=False)
     Output(as_json).result(
         {"rows": [row_of(found)], "truncated": False},
-        Line(f"entry {seq} of {agent}: {words_of(found)}"),
+        Prose(f"entry {seq} of {agent}: {words_of(found)}"),
         Facts(
             [
                 ("kind", entry.kind.value),
-                ("when", Time(entry.time / 1000)),
+                ("when", Moment(entry.time / 1000)),
                 ("block", f"{entry.block.number} 0x{entry.block.hash.hex()}" if entry.block else None),
-                ("answers", entry.refers_to),
-                ("counter", entry.counter),
+                ("answers entry", entry.refers_to),
+                ("agent's entry no.", entry.counter),
                 ("content", content),
-                ("public", json.dumps(dict(entry.meta)) if entry.meta else None),
+                ("public facts", json.dumps(dict(entry.meta)) if entry.meta else None),
                 ("commitment", Hash(entry.commitment)),
                 ("leaf hash", Hash(found.leaf)),
             ]
@@ -107,6 +115,7 @@ def tail(
     from agent_guard.log.reading import entries, newest
 
     out, identity = Output(as_json), _whose(agent, guard)
+    out.narrate(f"following the log of {agent}, times in UTC; Ctrl-C ends this")
     with reader_of(agent, log, network, rpc_url) as reader:
         recent = newest(reader, 10, identity)
         following = recent[-1].entry.index + 1 if recent else 0
@@ -176,8 +185,10 @@ def _cells(item: "LogEntry") -> tuple[int, Time, str, str, int | None]:
 
 
 def _tell(out: Output, item: "LogEntry") -> None:
-    seq, when, kind, what, _ = _cells(item)
-    out.event(row_of(item), Table((), [(seq, when, kind, what)]))
+    """A row of its own, with the time itself: it is still there to be read when "just now" is long ago."""
+    seq, _, kind, what, _ = _cells(item)
+    when = text.iso(item.entry.time / 1000)
+    out.event(row_of(item), Table((), [(seq, when, kind, what)], least=(5, 24, 8)))
 
 
 def words_of(item: "LogEntry") -> str:

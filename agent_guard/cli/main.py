@@ -5,6 +5,7 @@ Command modules import what is heavy (web3, FastAPI) only when they run, so that
 
 import logging
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -145,9 +146,14 @@ def _unexpected(out: Output, error: Exception) -> int:
 def _translated(error: Exception) -> GuardError:
     """Typer's own errors as AG101 and AG103, anything nobody foresaw as AG100."""
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-        return GuardError(
-            "AG101", f"{error.format_message()} Nothing was done.", "See --help of the command."
+        said = error.format_message().rstrip(".")
+        negative = re.fullmatch(r"No such option: -\d+", said)
+        remedy = (
+            "A number here is 0 or more: see --help of the command."
+            if negative
+            else "See --help of the command."
         )
+        return GuardError("AG101", f"{said}. Nothing was done.", remedy)
     if type(error).__name__ == "Abort":
         return GuardError(
             "AG103", "The input ended. Nothing was signed or sent.", "Run it again if you meant it."

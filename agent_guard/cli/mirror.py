@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent_guard import text
 from agent_guard.cli.options import Json, Network, RpcUrl, settings
 from agent_guard.cli.output import RED, Line, Output, Word
 from agent_guard.cli.signals import told_to_end
@@ -98,6 +99,9 @@ def _look(out: Output, following: "Mirror", told_last: str, once: bool) -> str:
     return said
 
 
+_FOUND = {"grown": "it grew", "same": "nothing is new", "behind": "the source shows fewer"}
+
+
 def _tell(out: Output, taken: "Taken") -> None:
     payload = {
         "event": taken.news.value,
@@ -105,7 +109,12 @@ def _tell(out: Output, taken: "Taken") -> None:
         "root": "0x" + taken.root.hex(),
         "signed": taken.signed,
     }
-    signed = "signed by the operator" if taken.signed else "no signature of the operator's beside it"
-    out.event(payload, Line(f"{taken.size} entries, {taken.news.value}, {signed}"))
+    held = text.amount(taken.size, "entry", "entries")
+    signed = (
+        "its head is signed by the operator"
+        if taken.signed
+        else "its head bears no signature of the operator's"
+    )
+    out.event(payload, Line(f"the copy holds {held} ({_FOUND[taken.news.value]}); {signed}"))
     if (error := taken.unsigned) is not None:
         out.event({"event": "trouble", **error.as_dict()}, Line(Word(f"{error.code}: {error.message}", RED)))

@@ -9,12 +9,14 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, TextIO
 
 from agent_guard import text
@@ -38,6 +40,13 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """Unix seconds that a reader may quote: in ISO 8601, on a terminal with "3 min ago" beside it."""
+
+    unix: float
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """A word with a colour beside it; the word alone says everything."""
 
@@ -45,7 +54,7 @@ class Word:
     style: str
 
 
-Cell = str | int | float | bool | None | Hash | Time | Word
+Cell = str | int | float | bool | None | Hash | Time | Moment | Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +66,12 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns and rows; `empty` is said when there are no rows."""
+    """Columns and rows; `empty` is said when there are no rows. `least`: how wide the columns are at the least."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     empty: str = "Nothing to show."
+    least: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,14 @@ class Line:
     value: Cell
 
 
-Block = Facts | Table | Line
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """A sentence; on a terminal it is broken between words, never within one or at a line's beginning."""
+
+    value: Cell
+
+
+Block = Facts | Table | Line | Prose
 
 
 class Output:
@@ -176,26 +193,37 @@ class Output:
     def _block(self, block: Block) -> None:
         if isinstance(block, Line):
             self._print(self._cell(block.value))
+        elif isinstance(block, Prose):
+            self._columns([[block.value]])
         elif isinstance(block, Facts):
             self._columns([(label, value) for label, value in block.rows])
         elif block.rows:
             header = [[Word(name, BOLD) for name in block.columns]] if block.columns else []
-            self._columns([*header, *block.rows])
+            self._columns([*header, *block.rows], block.least)
         else:
             self._print(block.empty)
 
-    def _columns(self, rows: Sequence[Sequence[Cell]]) -> None:
-        from rich.cells import cell_len
+    def _columns(self, rows: Sequence[Sequence[Cell]], least: Sequence[int] = ()) -> None:
+        """Aligned rows; on a terminal what is too long goes on below, in its own column."""
+        from agent_guard.cli import layout
 
         plain = [[self._plain(cell) for cell in row] for row in rows]
-        widths = [max(map(cell_len, column)) for column in zip(*plain, strict=True)]
+        columns = shutil.get_terminal_size().columns if self.terminal else None
+        widths = layout.widths(plain, least, columns)
         for row, words in zip(rows, plain, strict=True):
-            padded = [
-                self._painted(word, cell.style if isinstance(cell, Word) else "", self.stdout)
-                + " " * (width - cell_len(word))
-                for cell, word, width in zip(row, words, widths, strict=True)
-            ]
-            self._print("  ".join(padded).rstrip())
+            styles = [cell.style if isinstance(cell, Word) else "" for cell in row]
+            parts = [layout.wrapped(word, width) for word, width in zip(words, widths, strict=True)]
+            for line in zip_longest(*parts, fillvalue=""):
+                self._row(line, styles, widths)
+
+    def _row(self, line: Sequence[str], styles: Sequence[str], widths: Sequence[int]) -> None:
+        from rich.cells import cell_len
+
+        padded = [
+            self._painted(part, style, self.stdout) + " " * (width - cell_len(part))
+            for part, style, width in zip(line, styles, widths, strict=True)
+        ]
+        self._print("  ".join(padded).rstrip())
 
     def _cell(self, cell: Cell) -> str:
         return self._painted(self._plain(cell), cell.style if isinstance(cell, Word) else "", self.stdout)
@@ -212,11 +240,14 @@ class Output:
             if not cell.unix:
                 return "-"
             return text.ago(time.time() - cell.unix) if self.terminal else text.iso(cell.unix)
+        if isinstance(cell, Moment):
+            said = text.iso(cell.unix)
+            return f"{said}, {text.ago(time.time() - cell.unix)}" if self.terminal else said
         return text.clean(cell.value if isinstance(cell, Word) else str(cell))
 
     def _painted(self, word: str, style: str, stream: TextIO) -> str:
         codes = {RED: "31", GREEN: "32", YELLOW: "33", DIM: "2", BOLD: "1"}
-        if style not in codes or not stream.isatty() or "NO_COLOR" in os.environ:
+        if not word or style not in codes or not stream.isatty() or "NO_COLOR" in os.environ:
             return word
         return f"\x1b[{codes[style]}m{word}\x1b[0m"
 

@@ -11,7 +11,20 @@ from agent_guard.cli.cosigned import Witnesses, cosigned, in_cells, witnesses_of
 from agent_guard.cli.files import new_file
 from agent_guard.cli.log import Seq, reader_of
 from agent_guard.cli.options import Agent, Json, LogPlace, Network, RpcUrl, settings
-from agent_guard.cli.output import GREEN, RED, YELLOW, Cell, Facts, Hash, Line, Output, Table, Time, Word
+from agent_guard.cli.output import (
+    GREEN,
+    RED,
+    YELLOW,
+    Cell,
+    Facts,
+    Hash,
+    Line,
+    Moment,
+    Output,
+    Prose,
+    Table,
+    Word,
+)
 from agent_guard.errors import GuardError, Kind
 
 if TYPE_CHECKING:
@@ -204,14 +217,17 @@ def _show(
         facts.append(("written to", str(output)))
     out.result(
         {"as_of": block.timestamp, "block": block.number, "rows": [row], "truncated": False},
-        Line(f"entry {proof.index} is in the log of {held.size} entries that the chain holds"),
+        Line(f"entry {proof.index} is in the log of {held.size:,} entries that the chain holds"),
         Facts(facts),
-        *(
-            [Table(("", "sibling hash"), [(level, Hash(value)) for level, value in enumerate(proof.hashes)])]
-            if output is None
-            else []
-        ),
+        *([] if output is not None else _siblings(out, proof)),
     )
+
+
+def _siblings(out: Output, proof: "Proof") -> list[Prose | Table]:
+    """The path of hashes; not on a terminal, where they would be cut short and nobody could check them."""
+    if out.terminal:
+        return [Prose(f"{len(proof.hashes)} hashes lead from the one to the other: keep them with -o FILE.")]
+    return [Table(("", "sibling hash"), [(level, Hash(value)) for level, value in enumerate(proof.hashes)])]
 
 
 def _tell(
@@ -247,7 +263,7 @@ def _tell(
         content = (
             "not in the file" if shown.content is None else json.dumps(shown.content, ensure_ascii=False)
         )
-        facts += [("kind", entry.kind.value), ("when", Time(entry.time / 1000)), ("content", content)]
+        facts += [("kind", entry.kind.value), ("when", Moment(entry.time / 1000)), ("content", content)]
     facts += [("operator", Hash(bundle.identity.operator)), ("root", Hash(held.root)), *in_cells(times)]
     out.result(
         payload,

@@ -130,4 +130,4 @@ def _open_votes(
     votes = open_halt_votes(said, ballots)
     over = memory.vote_freeze is not None and clock.monotonic >= memory.vote_freeze.until
     if limits.freeze_on_vote and votes and not over:
-        yield Verdict(Decision.FREEZE, f"{votes} open vote(s) to halt")
+        yield Verdict(Decision.FREEZE, f"{votes} open vote{'' if votes == 1 else 's'} to halt")

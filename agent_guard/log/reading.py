@@ -135,7 +135,8 @@ def _row(reader: AnyLog, index: int, agent: bytes | None) -> Row:
     raise GuardError(
         "AG540",
         f"The log has no entry {index}{' of this agent' if agent else ''}. Nothing was done.",
-        "See what there is with: agent-guard log list AGENT",
+        "A log is numbered through all its agents' entries. See this one's: agent-guard log list AGENT; the guard's own"
+        " with --guard.",
     )
 
 

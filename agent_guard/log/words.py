@@ -138,11 +138,13 @@ def _config(entry: Entry, said: Mapping[str, Any]) -> str:
 
 
 def _erasure(entry: Entry, said: Mapping[str, Any]) -> str:
-    return f"erased the content of entry {entry.refers_to} because {said.get('reason', _json(said))}"
+    return (
+        f"erased the content of entry {entry.refers_to}; the reason given: {said.get('reason', _json(said))}"
+    )
 
 
 def _because(verb: str) -> Callable[[Entry, Mapping[str, Any]], str]:
-    return lambda entry, said: f"{verb} because {said['reason']}" if said.get("reason") else verb
+    return lambda entry, said: f"{verb}: {said['reason']}" if said.get("reason") else verb
 
 
 def _in(mode: object) -> str:

@@ -14,12 +14,13 @@ from agent_guard import canonical, text
 from agent_guard.entry import SALT_SIZE, Entry, Kind, MalformedEntry, commitment
 from agent_guard.log.words import erased_by, in_words, without_content
 from agent_guard.report.buckets import Buckets
-from agent_guard.report.model import Line, LogSide, Span
+from agent_guard.report.lives import LifeSpans
+from agent_guard.report.model import Line, LogSide
 from agent_guard.store import Content, Page, Row
 from agent_guard.types import FLEET
 
 ACTIONS = frozenset({Kind.INTENT, Kind.OUTCOME, Kind.REFUSED, Kind.DECISION})
-EACH, LAST, MOST_SPANS = 20, 12, 200
+EACH, LAST = 20, 12
 MOST_TOOLS = 500
 OTHER_TOOLS = "(other tools)"
 UNNAMED = "(not named)"
@@ -66,10 +67,7 @@ class Chronicle:
         self._agent, self._window = agent, window
         self._kept: dict[Kind, _Kept] = {}
         self._last: deque[_Seen] = deque(maxlen=LAST)
-        self._lives: deque[Span] = deque(maxlen=MOST_SPANS)
-        self._freezes: deque[Span] = deque(maxlen=MOST_SPANS)
-        self._alive_since: int | None = None
-        self._frozen_since: int | None = None
+        self._spans = LifeSpans()
         self._erased: dict[tuple[bytes, int | None], int] = {}
         self.buckets = Buckets()
         self.kinds: Counter[str] = Counter()
@@ -93,8 +91,9 @@ class Chronicle:
             notable=self._notable(),
             omitted=self._omitted(),
             last_actions=[*map(self._line, self._last)],
-            lives=_spans(self._lives, self._alive_since),
-            freezes=_spans(self._freezes, self._frozen_since),
+            lives=self._spans.lives,
+            freezes=self._spans.freezes,
+            unknown=self._spans.unknown,
             odd_times=self.odd_times,
         )
 
@@ -143,28 +142,11 @@ class Chronicle:
             bucket.refusals += 1
         else:
             bucket.others += 1
-        self._follow(entry)
+        self._spans.see(entry)
 
     def _count_tool(self, tool: str) -> None:
         known = tool in self.tools or len(self.tools) < MOST_TOOLS
         self.tools[tool if known else OTHER_TOOLS] += 1
-
-    def _follow(self, entry: Entry) -> None:
-        if entry.kind is Kind.START:
-            self._alive_since = entry.time
-        elif entry.kind is Kind.FREEZE and self._frozen_since is None:
-            self._frozen_since = entry.time
-        elif entry.kind in (Kind.THAW, Kind.EXIT, Kind.DEATH):
-            if self._frozen_since is not None:
-                self._freezes.append(Span(self._frozen_since, entry.time))
-            self._frozen_since = None
-            if entry.kind is not Kind.THAW and self._alive_since is not None:
-                self._lives.append(Span(self._alive_since, entry.time))
-                self._alive_since = None
-
-
-def _spans(ended: Iterable[Span], since: int | None) -> list[Span]:
-    return [*ended, Span(since, None)] if since is not None else list(ended)
 
 
 def _kept(entry: Entry, row: Row) -> _Seen:

@@ -68,8 +68,9 @@ class Commands:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An SVG of ours, and for forms without pictures the same as lines of text."""
+    """An SVG of ours, its title, and for forms without pictures the same as lines of text."""
 
+    title: str
     svg: str
     lines: Sequence[str]
 

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from html import escape
+from itertools import takewhile
 
 from agent_guard import text
 from agent_guard.report.document import (
@@ -72,14 +73,18 @@ def _block(block: Block) -> Iterator[str]:
     elif isinstance(block, Commands):
         yield f"<pre><code>{chr(10).join(map(_safe, block.rows))}</code></pre>\n"
     elif isinstance(block, Picture):
-        yield f'<figure tabindex="0">{block.svg}</figure>\n'
+        yield f'<figure tabindex="0" role="group" aria-label="{_safe(block.title)}">{block.svg}</figure>\n'
 
 
 def _facts(rows: Sequence[tuple[str, Cell]]) -> Iterator[str]:
     """Labels and values; a row without a label goes on with the one before."""
     yield '<table class="facts"><tbody>\n'
-    for label, value in rows:
-        yield f'<tr><th scope="row">{_safe(label)}</th><td>{_cell(value)}</td></tr>\n'
+    for place, (label, value) in enumerate(rows):
+        following = takewhile(lambda row: not row[0], rows[place + 1 :])
+        span = 1 + sum(1 for _ in following)
+        rows_on = f' rowspan="{span}"' if span > 1 else ""
+        head = f'<th scope="row"{rows_on}>{_safe(label)}</th>' if label else ""
+        yield f"<tr>{head}<td>{_cell(value)}</td></tr>\n"
     yield "</tbody></table>\n"
 
 
@@ -89,9 +94,17 @@ def _grid(grid: Grid) -> Iterator[str]:
     heads = "".join(
         f'<th scope="col"{kind}>{_safe(name)}</th>' for name, kind in zip(grid.columns, style, strict=True)
     )
-    yield f'<div class="scroll" tabindex="0"><table{width}><thead><tr>{heads}</tr></thead><tbody>\n'
+    name = f"Table: {', '.join(grid.columns)}"
+    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{_safe(name)}"><table{width}>'
+    yield f"<thead><tr>{heads}</tr></thead><tbody>\n"
+    labels = [
+        f' data-label="{_safe(name)}"' for name in grid.columns
+    ]  # shown on a phone, where a row is a card
     for row in grid.rows:
-        cells = "".join(f"<td{kind}>{_cell(cell)}</td>" for cell, kind in zip(row, style, strict=True))
+        cells = "".join(
+            f"<td{kind}{label}>{_cell(cell)}</td>"
+            for cell, kind, label in zip(row, style, labels, strict=True)
+        )
         yield f"<tr>{cells}</tr>\n"
     yield "</tbody></table></div>\n"
 

@@ -36,6 +36,34 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """A stretch in which nothing shows whether the agent lived (unix ms), and why; no end: up to now."""
+
+    start: int
+    end: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaseless:
+    """The agent had no lease: from one block (the first in which it had run out) to that of its next, None if none.
+
+    `fatal`: when its grace was over and nobody had renewed it, unix seconds; None if somebody had, or it is not over.
+    `ended`: the second at which the lease ended by the contract, 0 if it is not known.
+    """
+
+    start: Block
+    end: Block | None
+    fatal: int | None = None
+    ended: int = 0
+
+    @property
+    def since(self) -> int:
+        """From when on, unix ms."""
+        return 1000 * (self.ended or self.start.timestamp)
+
+
+@dataclass(frozen=True, slots=True)
 class Vote:
     """One signer's vote on chain (`Voted`): `votes` of `needed` with it; `agent` may be the fleet's id (zeros)."""
 
@@ -63,6 +91,7 @@ class ChainSide:
     council: Council | None = None
     votes: Sequence[Vote] | None = None
     unread: str | None = None
+    leaseless: Sequence[Leaseless] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +106,7 @@ class LogSide:
     last_actions: Sequence[Line] = ()
     lives: Sequence[Span] = ()
     freezes: Sequence[Span] = ()
+    unknown: Sequence[Unknown] = ()
     odd_times: int = 0
 
 

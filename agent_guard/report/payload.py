@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from agent_guard.report.model import EntryProof, Line, Report, Vote
-from agent_guard.report.timeline import Band, timeline
+from agent_guard.report.model import EntryProof, Leaseless, Line, Report, Vote
+from agent_guard.report.standing import Band
+from agent_guard.report.timeline import timeline
 
 FORMAT = "agent-guard-report/1"
 
@@ -75,6 +76,7 @@ def _chain(report: Report) -> dict[str, Any]:
         | {"retire": council.thresholds.retire}
         if council
         else None,
+        "without_lease": None if chain is None else [*map(_without_lease, chain.leaseless)],
         "votes": None if chain is None or chain.votes is None else [*map(_vote, chain.votes)],
     }
 
@@ -89,6 +91,16 @@ def _proof(proof: EntryProof | None) -> dict[str, Any] | None:
         "size": proof.size,
         "root": "0x" + proof.root.hex(),
         "hashes": ["0x" + sibling.hex() for sibling in proof.hashes],
+    }
+
+
+def _without_lease(gap: Leaseless) -> dict[str, Any]:
+    return {
+        "from_block": gap.start.number,
+        "from_ms": gap.since,
+        "to_block": gap.end and gap.end.number,
+        "to_ms": gap.end and gap.end.timestamp * 1000,
+        "grace_over_ms": None if gap.fatal is None else gap.fatal * 1000,
     }
 
 
@@ -119,4 +131,8 @@ def _line(line: Line) -> dict[str, Any]:
 
 
 def _bands(bands: Sequence[Band]) -> list[dict[str, Any]]:
-    return [{"from_ms": band.start, "to_ms": band.end, "what": band.what} for band in bands]
+    return [
+        {"from_ms": band.start, "to_ms": band.end, "what": band.what}
+        | ({"why": band.why} if band.why else {})
+        for band in bands
+    ]

@@ -27,7 +27,6 @@ from agent_guard.report.timeline import Timeline, timeline
 from agent_guard.types import Block as ChainBlock
 
 MOST_TOOLS_SHOWN = 12
-DOUBT = "The audit did not end with VERIFIED: what follows lies in the log, and may be false or incomplete."
 
 
 def document(report: Report) -> Document:
@@ -35,7 +34,8 @@ def document(report: Report) -> Document:
     line = timeline(report)
     return Document(
         title=f"Audit of the agent {report.agent}",
-        subtitle=f"Made {clock(report.made_at)} UTC by agent-guard {report.version}. All times are UTC.",
+        subtitle=f"Made {clock(report.made_at)} UTC by agent-guard {report.version}. All times are UTC. The last"
+        " section explains the words used.",
         result=report.result.result,
         sentence=sentences.verdict(report.agent, report.result),
         sections=[section for section in _sections(report, line) if section.blocks],
@@ -72,7 +72,10 @@ def _checked(report: Report) -> list[Block]:
         f" anchored; a death may follow its halt by {text.duration(held.overrun_seconds)}. Whose they are:"
         f" {held.whose()}."
     )
-    return [Grid(("", "Question", "Result", "What was found"), rows, tight={0, 2}), Bullets([*how, limits])]
+    return [
+        Grid(("Checked", "Question", "Result", "What was found"), rows, tight={0, 2}),
+        Bullets([*how, limits]),
+    ]
 
 
 def _faults(report: Report) -> list[Block]:
@@ -93,7 +96,7 @@ def _did(report: Report) -> list[Block]:
     if not entries.kinds:
         return [Paragraph("The log holds no entry of this agent.")]
     kinds = [(kind, sentences.KINDS.get(kind, ""), f"{count:,}") for kind, count in entries.kinds.items()]
-    blocks: list[Block] = [Paragraph(DOUBT)] if report.result.result is not Result.VERIFIED else []
+    blocks: list[Block] = [Paragraph(sentences.DOUBT)] if report.result.result is not Result.VERIFIED else []
     blocks += [Grid(("Kind of entry", "What it means", "Count"), kinds, {2}, {0})]
     tools = list(entries.tools.items())
     rows = [(tool, f"{count:,}") for tool, count in tools[:MOST_TOOLS_SHOWN]]
@@ -126,13 +129,10 @@ def _entries(lines: Sequence[Line]) -> Grid:
             f"{line.kind} (guard)" if line.of_guard else line.kind,
             line.words,
             "-" if line.block is None else str(line.block),
-            Code("0x" + line.leaf.hex()),
         )
         for line in lines
     ]
-    return Grid(
-        ("Entry", "Time (UTC)", "Kind", "What it says", "Block read", "Leaf hash"), rows, {0, 4}, {1, 2}
-    )
+    return Grid(("Entry", "Time (UTC)", "Kind", "What it says", "Chain at block"), rows, {0, 4}, {1, 2})
 
 
 # ------------------------------------------------------------------------------------------------------------- origins
@@ -150,7 +150,7 @@ def _origin(report: Report) -> list[Block]:
         ("", _hash(result.as_of)),
         ("head on the chain", f"{result.head.size:,} entries, with the root:" if result.head else "unknown"),
         ("", Code("0x" + result.head.root.hex()) if result.head else "-"),
-        ("halted in block", sentences.block_in_words(result.halted_at) if result.halted_at else "-"),
+        ("halted in block", sentences.halt_in_words(result)),
         ("", _hash(result.halted_at)),
         ("state on the chain", report.chain.state.state.name.lower() if report.chain else "unknown"),
         ("log read from", report.log),
@@ -238,25 +238,41 @@ def _council(report: Report) -> list[Block]:
 
 def _yourself(report: Report) -> list[Block]:
     agent, log = shlex.quote(report.agent), shlex.quote(text.clean(report.log))
-    marked = report.result.death.index if report.result.death else 0
-    return [
-        Paragraph(
-            "You need the program (pip install agent-guard, or its source), the log's file, and a node of the chain"
-            " that you trust; none of them from whoever sent you this report. Of several nodes most must agree."
+    steps = [
+        (
+            f"agent-guard audit {agent} --log {log} --rpc-url URL",
+            "This repeats the audit: exit code 0 is VERIFIED, 5 TAMPERED, 6 INDETERMINATE.",
         ),
-        Commands(
-            [
-                f"agent-guard audit {agent} --log {log} --rpc-url URL",
-                f"agent-guard log prove {agent} {marked} --log {log} --rpc-url URL",
-                f"agent-guard log list {agent} --log {log}",
-            ]
-        ),
-        Bullets(
-            [
-                "The first repeats this audit: exit code 0 is VERIFIED, 5 TAMPERED, 6 INDETERMINATE.",
-                "The second proves one entry: its hash leads to the root above, which any tool that checks RFC 9162"
-                " inclusion proofs can confirm.",
-                "The root can be read from the contract by anyone: headOf(operator), at the block named above.",
-            ]
+        (
+            f"agent-guard log list {agent} --log {log}",
+            "This lists the newest entries, each in a sentence; any other with --from and --to.",
         ),
     ]
+    marked = _provable(report)
+    if marked is not None:
+        prove = f"agent-guard log prove {agent} {marked} --log {log} --rpc-url URL"
+        proven = (
+            "This proves one entry: its hash leads to the root above, which any tool that checks RFC 9162"
+        )
+        steps.insert(1, (prove, f"{proven} inclusion proofs can confirm."))
+    return [
+        Paragraph(
+            "You need the program (pip install agent-guard, or its source), a copy of the log, and a node of the chain"
+            " that you trust; none of them from whoever sent you this report. Of several nodes most must agree. Put"
+            " the node's address in the place of URL, and your copy's in that of the path after --log."
+        ),
+        *(block for command, words in steps for block in (Commands([command]), Paragraph(words))),
+        Paragraph(
+            "The root can be read from the contract by anyone: headOf(operator), at the block named above."
+        ),
+    ]
+
+
+def _provable(report: Report) -> int | None:
+    """An entry of the agent's own under the head on chain, to try a proof on: its death receipt, if that is one."""
+    head, death = report.result.head, report.result.death
+    size = head.size if head else 0
+    if death is not None and death.index < size:
+        return death.index
+    lines = [*report.entries.notable, *report.entries.last_actions]
+    return next((line.seq for line in lines if line.seq < size and not line.of_guard), None)

@@ -29,6 +29,7 @@ QUESTIONS = {
         " was erased on purpose, which the log must record.",
     ),
 }
+DOUBT = "The audit did not end with VERIFIED: what follows lies in the log, and may be false or incomplete."
 TRUST = (
     ("the agent", "All that it wrote is quoted here as data. It can't write the log."),
     (
@@ -70,18 +71,45 @@ KINDS = {
 }
 WORDS = (
     (
+        "VERIFIED",
+        "checked, and so. TAMPERED: proven not so. INDETERMINATE: nothing is proven wrong, but something could not be"
+        " checked",
+    ),
+    (
         "council",
         "people who share one switch in a contract on the chain; so many of them together can halt the agent",
+    ),
+    ("signer", "a member of the council; votes stand on the chain under a signer's own address (0x…)"),
+    (
+        "chain, block",
+        "a public record that many computers keep together. It grows by blocks, each with a number, a time and a hash;"
+        " a contract is a program that stands in it",
     ),
     (
         "guard",
         "the program that runs the agent in a container, records what it asks to do, and kills it when told to",
     ),
     ("operator", "who runs the guard; his key signs the log's heads and the death receipts"),
+    (
+        "container",
+        "what keeps the agent, and all that it starts, apart from the rest of its machine, and lets it be killed whole;"
+        " cgroup and pidns are the Linux kernel's names for its means",
+    ),
+    ("entry", "one record of the log, with its place, its time and the guard's newest block of the chain"),
     ("head, root", "the log's size, and one hash over all its entries; whoever has it can check every entry"),
     ("anchor", "a head written to the chain, which accepts only heads that extend the one before"),
     ("halt", "the council's decision to stop an agent; it dies with all it started"),
+    ("freeze", "the agent is stopped where it stands, and may go on later"),
+    (
+        "lease",
+        "leave to run for a limited time, where the council gives such: a signer must renew it again and again, and an"
+        " agent without one may not act",
+    ),
     ("death receipt", "the operator's signed word that nothing of the agent was left, and when"),
+    (
+        "found dead",
+        "the guard itself was killed, which kills its agent too; the next guard looked, and found nothing of it alive",
+    ),
 )
 
 
@@ -140,19 +168,54 @@ def summary(report: Report) -> Iterator[str]:
     kinds, agent = report.entries.kinds, report.agent
     asked, refused = kinds.get("intent", 0), kinds.get("refused", 0)
     yield (
-        f"{agent} was {_times('started', kinds.get('start', 0))} and {_times('asked to act', asked)}; refused:"
-        f" {refused:,}; answers on record: {kinds.get('outcome', 0):,}."
+        f"{agent} was {_times('started', kinds.get('start', 0))} and {_times('asked to act', asked)}."
+        f" {text.amount(refused, 'request was', 'requests were') if refused else 'No request was'} refused, and"
+        f" {text.amount(kinds.get('outcome', 0), 'outcome is', 'outcomes are')} on record."
     )
     yield (
-        f"The guard's log holds {report.result.entries:,} entries of all its agents; {report.result.anchored:,} of them"
-        " are proven by a root on the chain."
+        f"The guard's log holds {text.amount(report.result.entries, 'entry', 'entries')}, of all agents that it guards;"
+        f" {text.amount(report.result.anchored, 'of them is', 'of them are')} proven by the log's root on the chain."
     )
     yield _tail(report)
     yield from _stops(report)
-    if report.entries.odd_times:
+    yield from _leaseless(report)
+    yield from _not_known(report)
+    if odd := report.entries.odd_times:
         yield (
-            f"{report.entries.odd_times:,} entries bear times at which the agent can't have run; the picture leaves"
-            " them out."
+            f"{text.amount(odd, 'entry bears a time', 'entries bear times')} at which the agent can't have run; the"
+            f" picture leaves {'it' if odd == 1 else 'them'} out."
+        )
+
+
+def _leaseless(report: Report) -> Iterator[str]:
+    """How often the agent's lease ran out."""
+    gaps = report.chain.leaseless if report.chain else ()
+    if gaps:
+        times = "once" if len(gaps) == 1 else f"{len(gaps):,} times"
+        fatal = sum(gap.fatal is not None for gap in gaps)
+        killed = (
+            f"; {text.amount(fatal, 'time', 'times')} nobody renewed it within its grace" if fatal else ""
+        )
+        yield f"Its lease ran out {times}, and no action was allowed until it had one again{killed}."
+
+
+def _not_known(report: Report) -> Iterator[str]:
+    """The stretches in which nothing shows whether the agent lived."""
+    gaps = report.entries.unknown
+    lost = [gap.end - gap.start for gap in gaps if gap.end is not None]
+    if lost:
+        longest = text.duration(max(lost) / 1000)
+        often = {1: "Once", 2: "Twice"}.get(len(lost), f"{len(lost):,} times")
+        yield (
+            f"{often} its guard went away without recording how its life ended."
+            f" Whether it lived on is not known for {'' if len(lost) == 1 else 'up to '}{longest}"
+            f"{'' if len(lost) == 1 else ' each time'} (from its last sign of life until it was found dead, or started"
+            " anew)."
+        )
+    if gaps and gaps[-1].end is None:
+        yield (
+            f"No end of its latest life is on record: the last sign of it is of {clock(gaps[-1].start / 1000)} UTC. It"
+            " may run still, or its guard was killed and nobody has looked."
         )
 
 
@@ -162,7 +225,9 @@ def _tail(report: Report) -> str:
         return "How much of the log is anchored on the chain is not known, for the chain could not be asked."
     tail = max(0, report.result.entries - head.size)
     if tail == 0:
-        return "Nothing rests on the guard's word alone: no entry lies beyond the head on the chain."
+        return "No entry rests on the guard's word alone: none lies beyond the head on the chain."
+    if tail == 1:
+        return "The newest entry is not anchored yet, and rests on the guard's word alone."
     return f"The newest {tail:,} entries are not anchored yet, and rest on the guard's word alone."
 
 
@@ -176,15 +241,16 @@ def _stops(report: Report) -> Iterator[str]:
         halted = f"{result.halted_at.number} ({clock(result.halted_at.timestamp)} UTC)"
         again = f"; the council let it run again in block {result.resumed_in}" if result.resumed_in else ""
         yield f"The latest halt stands in block {halted}{again}."
+    receipt = f"{'The' if result.halted_at else 'Its newest'} death receipt is entry"
     if result.death is not None and result.death.dead is None:
         yield (
-            f"The death receipt is entry {result.death.index}, signed by the operator: the guard had been killed, and"
+            f"{receipt} {result.death.index}, signed by the operator: the guard had been killed, and"
             " the next one found nothing of the agent left. It was dead by"
             f" {clock((result.death.dead_by or 0) / 1000)} UTC; since when is not known."
         )
     elif result.death is not None and result.death.dead is not None:
         yield (
-            f"The death receipt is entry {result.death.index}, signed by the operator: nothing of the agent was left at"
+            f"{receipt} {result.death.index}, signed by the operator: nothing of the agent was left at"
             f" {clock(result.death.dead / 1000)} UTC."
         )
     elif result.halted_at is not None:
@@ -200,6 +266,13 @@ def _times(verb: str, count: int) -> str:
 def clock(unix: float) -> str:
     """Unix seconds as a reader likes them, in UTC: `2026-11-23 14:28:00.250`."""
     return text.iso(unix).replace("T", " ").removesuffix("Z")
+
+
+def halt_in_words(result: AuditResult) -> str:
+    """The latest halt's block."""
+    if result.as_of is None:
+        return "unknown"
+    return block_in_words(result.halted_at) if result.halted_at else "never halted"
 
 
 def block_in_words(block: Block | None) -> str:

@@ -10,14 +10,16 @@ from datetime import UTC, datetime
 from html import escape
 
 from agent_guard import text
-from agent_guard.report.timeline import Band, Bar, Moment, Timeline
+from agent_guard.report.standing import HALTED, MAY_RUN, NO_LEASE, PAUSED, RETIRED, Band
+from agent_guard.report.timeline import ALIVE, FROZEN, NOT_KNOWN, Bar, Moment, Timeline
 
 WIDTH, LEFT, RIGHT = 960.0, 104.0, 944.0
 MARKS, COUNCIL, AGENT, TOP, GROUND, ANCHORS, AXIS = 22.0, 46.0, 74.0, 112.0, 232.0, 254.0, 268.0
-HEIGHT, BAND = 336.0, 20.0
+LEGEND, HEIGHT, BAND = 314.0, 360.0, 20.0
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400)
 _CLASS = {
-    "may run": "good", "paused": "warn", "halted": "bad", "retired": "bad", "alive": "good", "frozen": "warn"
+    MAY_RUN: "good", PAUSED: "warn", NO_LEASE: "lease", HALTED: "bad", RETIRED: "bad", ALIVE: "good", FROZEN: "warn",
+    NOT_KNOWN: "unknown",
 }  # fmt: skip
 _LETTER = 6.6
 """Width of a letter, about."""
@@ -27,6 +29,7 @@ def timeline_picture(line: Timeline, title: str, description: str) -> str:
     """The timeline: marks, what the council said, the agent's lives, its actions, the anchors."""
     scale = _Scale(line.start, line.end)
     parts = [
+        _PATTERNS,
         *_axis(scale),
         *_lane("Council says", COUNCIL),
         *_bands(line.council, COUNCIL, scale),
@@ -67,9 +70,11 @@ def _bands(bands: Sequence[Band], top: float, scale: _Scale) -> Iterator[str]:
         if right < LEFT or left > RIGHT or right < left:
             continue
         width = max(1.5, right - left)
-        yield f'<rect class="{_CLASS[band.what]}" x="{left:.1f}" y="{top}" width="{width:.1f}" height="{BAND}" rx="3"/>'
+        style, told = _CLASS[band.what], f"{band.what}{f' ({band.why})' if band.why else ''}"
+        yield f"<g><title>{escape(told)}</title>{_patterned(style, left, top, width, BAND)}"
         if width > len(band.what) * _LETTER + 10:
-            yield _text((left + right) / 2, top + 14, band.what, "in", "middle")
+            yield _text((left + right) / 2, top + 14, band.what, f"in on-{style}", "middle")
+        yield "</g>"
 
 
 def _bars(bars: Sequence[Bar], scale: _Scale) -> Iterator[str]:
@@ -91,9 +96,32 @@ def _bars(bars: Sequence[Bar], scale: _Scale) -> Iterator[str]:
 
 
 def _bar(name: str, left: float, top: float, width: float, height: float) -> str:
-    if height == 0:
-        return ""
-    return f'<rect class="{name}" x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{max(height, 1):.1f}"/>'
+    return "" if height == 0 else _patterned(name, left, top, width, max(height, 1), 0)
+
+
+_PATTERNS = "<defs>" + "".join(
+    f'<pattern id="{name}" width="{size}" height="{size}" patternUnits="userSpaceOnUse"><path d="{path}"/></pattern>'
+    for name, size, path in (
+        ("slanted", 7, "M-1 8L8 -1M-1 1L1 -1M6 8L8 6"),
+        ("crossed", 6, "M0 3H6M3 0V6"),
+        ("upright", 5, "M2.5 0V5"),
+        ("backward", 7, "M-1 -1L8 8M6 -1L8 1M-1 6L1 8"),
+    )
+) + "</defs>"  # fmt: skip
+_PATTERN = {
+    "warn": "slanted",
+    "refusal": "slanted",
+    "bad": "crossed",
+    "lease": "upright",
+    "unknown": "backward",
+}
+"""Beside its colour, so that it can be told in grey, and by whoever sees no colours."""
+
+
+def _patterned(style: str, left: float, top: float, width: float, height: float, rx: int = 3) -> str:
+    where = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{rx}"'
+    over = f'<rect class="over" fill="url(#{_PATTERN[style]})" {where}/>' if style in _PATTERN else ""
+    return f'<rect class="{style}" {where}/>{over}'
 
 
 def _round_up(most: int) -> int:
@@ -150,7 +178,7 @@ def _marks(moments: Sequence[Moment], scale: _Scale) -> Iterator[str]:
     for kind in ("halted", "retired", "death"):
         for moment in moments:
             if moment.kind == kind and moment.time >= scale.start:
-                yield f'<path class="line {kind}" d="M{scale.x(moment.time):.1f} {MARKS + 10}V{GROUND}"/>'
+                yield _line(f"line {kind}", scale.x(moment.time), MARKS + 10, GROUND)
     for cluster in _clusters(moments, scale):
         yield from _mark(cluster)
 
@@ -166,7 +194,7 @@ def _mark(cluster: _Cluster) -> Iterator[str]:
     yield _text(x, MARKS + 4, cluster.label, "in", "middle") + "</g>"
 
 
-_SLOWS = {"vote", "paused", "freeze", "stopping", "ballot", "dissent", "vetoed"}
+_SLOWS = {"vote", "paused", "freeze", "stopping", "ballot", "dissent", "vetoed", "lapsed", "grace_over"}
 
 
 # --------------------------------------------------------------------------------------------------------------- axis
@@ -203,14 +231,21 @@ def _calendar(time: float, form: str) -> str:
 
 
 def _legend() -> Iterator[str]:
-    x = LEFT
+    x, y = LEFT, LEGEND
     for style, words in (
         ("action", "actions asked for"), ("refusal", "refused"), ("good", "may run / alive"),
-        ("warn", "paused / frozen"), ("bad", "halted"), ("anchor", "log anchored on chain"),
+        ("warn", "paused / frozen"), ("lease", "no lease"), ("bad", "halted"),
+        ("unknown", "not known whether alive"), ("anchor", "log anchored on chain"), ("line halted", "a halt"),
+        ("line death", "dead, or found dead"),
     ):  # fmt: skip
-        yield f'<rect class="{style}" x="{x:.0f}" y="{HEIGHT - 22}" width="12" height="12" rx="2"/>'
-        yield _text(x + 17, HEIGHT - 12, words, "tick", "start")
-        x += 34 + len(words) * _LETTER
+        width = 34 + len(words) * _LETTER
+        if x + width > RIGHT:
+            x, y = LEFT, y + 22
+        yield (
+            _line(style, x + 7, y, y + 12) if style.startswith("line") else _patterned(style, x, y, 14, 12, 2)
+        )
+        yield _text(x + 19, y + 10, words, "tick", "start")
+        x += width
 
 
 # ------------------------------------------------------------------------------------------------ the stages of a stop
@@ -254,6 +289,10 @@ def _picture(name: str, height: float, title: str, description: str, parts: Sequ
         + "".join(parts)
         + "</svg>"
     )
+
+
+def _line(style: str, x: float, top: float, bottom: float) -> str:
+    return f'<path class="{style}" d="M{x:.1f} {top}V{bottom}"/>'
 
 
 def _text(x: float, y: float, words: str, style: str, anchor: str) -> str:

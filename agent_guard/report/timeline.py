@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 
 from agent_guard import text
 from agent_guard.audit import Event, Happening
-from agent_guard.report.model import ChainSide, Report, Span, Vote
+from agent_guard.report.model import ChainSide, Leaseless, LogSide, Report, Span, Vote
+from agent_guard.report.standing import NO_LEASE, Band, standing
 from agent_guard.types import FLEET
 
 FIRST, NEWEST = 30, 120
 """Moments that are told, if there are more."""
 MOST_BANDS = 200
+ALIVE, FROZEN, NOT_KNOWN = "alive", "frozen", "not known"
 GRAINS = 400
 """Anchors closer to each other than this part of the picture are one."""
 
@@ -28,15 +30,6 @@ class Moment:
     words: str
     source: str
     number: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """A stretch of time (unix ms) and what held in it; no end means until now."""
-
-    start: int
-    end: int | None
-    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,8 @@ class Timeline:
 
 def timeline(report: Report) -> Timeline:
     """The timeline of a report."""
-    moments = sorted(_moments(report), key=lambda moment: moment.time)
+    council = standing(report.chain, report.agent_id) if report.chain else []
+    moments = sorted(_moments(report, council), key=lambda moment: moment.time)
     untold = max(0, len(moments) - FIRST - NEWEST)
     told = moments[:FIRST] + moments[FIRST + untold :]
     bars = _bars(report)
@@ -75,8 +69,8 @@ def timeline(report: Report) -> Timeline:
         end=end,
         moments=[replace(moment, number=number) for number, moment in enumerate(told, 1)],
         untold=untold,
-        council=_standing(report)[-MOST_BANDS:],
-        agent=[*_bands(report.entries.lives, "alive"), *_bands(report.entries.freezes, "frozen")],
+        council=council[-MOST_BANDS:],
+        agent=_agent(report.entries),
         bars=bars,
         anchors=_anchors(report.chain, start, end),
     )
@@ -102,9 +96,12 @@ def _range(moments: Sequence[Moment], bars: Sequence[Bar]) -> tuple[int, int]:
 # ------------------------------------------------------------------------------------------------------------ moments
 
 
-def _moments(report: Report) -> Iterator[Moment]:
+def _moments(report: Report, council: Sequence[Band]) -> Iterator[Moment]:
     if report.chain is not None:
         yield from _on_chain(report.chain)
+        without = [(band.start, band.end) for band in council if band.what == NO_LEASE]
+        for gap in report.chain.leaseless:
+            yield from _leaseless(gap, without)
     for line in report.entries.notable:
         yield Moment(line.happened, line.kind, line.words, f"entry {line.seq}")
 
@@ -114,6 +111,20 @@ def _on_chain(chain: ChainSide) -> list[Moment]:
     placed = [(vote.block.number, 0, _vote(vote)) for vote in chain.votes or ()]
     placed += [(happening.block.number, 1, _decided(happening)) for happening in chain.history]
     return [moment for _, _, moment in sorted(placed, key=lambda place: place[:2])]
+
+
+def _leaseless(gap: Leaseless, shown: Sequence[tuple[int, int | None]]) -> Iterator[Moment]:
+    """What is to be told of a time without a lease, where that is what held: a halt or a retirement weighs more."""
+    end = gap.end
+    if any(since == gap.since for since, _ in shown):
+        ran_out = "the agent's lease had run out, and no signer had renewed it"
+        yield Moment(gap.since, "lapsed", ran_out, "by the contract")
+    fatal = None if gap.fatal is None else gap.fatal * 1000
+    if fatal is not None and any(since <= fatal and (until or fatal) >= fatal for since, until in shown):
+        over = "the grace of that lease was over: from now on its guard was to kill the agent"
+        yield Moment(fatal, "grace_over", over, "by the contract")
+    if end is not None and any(until == end.timestamp * 1000 for _, until in shown):
+        yield Moment(end.timestamp * 1000, "leased", "the agent had a lease again", f"block {end.number}")
 
 
 def _decided(happening: Happening) -> Moment:
@@ -151,42 +162,11 @@ def happening_in_words(happening: Happening) -> str:
 
 # -------------------------------------------------------------------------------------------------------------- bands
 
-_LEADS_TO = {
-    Event.REGISTERED: "may run",
-    Event.PAUSED: "paused",
-    Event.HALTED: "halted",
-    Event.RESUME_SCHEDULED: "halted",
-    Event.VETOED: "halted",
-    Event.RESUMED: "may run",
-    Event.RETIRED: "retired",
-}
 
-
-def _standing(report: Report) -> list[Band]:
-    """What the council said of the agent; what it said of the whole fleet is drawn over it."""
-    if report.chain is None:
-        return []
-    history, agent = report.chain.history, report.agent_id
-    own = _course([happening for happening in history if happening.agent == agent])
-    fleet = _course([happening for happening in history if happening.agent == FLEET])
-    return [*own, *(band for band in fleet if band.what != "may run")]
-
-
-def _course(history: Sequence[Happening]) -> list[Band]:
-    bands: list[Band] = []
-    for happening in history:
-        if (what := _LEADS_TO.get(happening.event)) is None:
-            continue
-        start, end = happening.block.timestamp * 1000, None
-        if bands and bands[-1].end is None:
-            bands[-1] = replace(bands[-1], end=start)
-        if what == "paused":
-            bands.append(Band(start, happening.until * 1000, what))
-            start, what = happening.until * 1000, "may run"
-        elif bands and bands[-1].end is not None and bands[-1].end > start:
-            bands[-1] = replace(bands[-1], end=start)  # a pause that a later word cut short
-        bands.append(Band(start, end, what))
-    return [band for band in bands if band.end is None or band.end > band.start]
+def _agent(log: LogSide) -> list[Band]:
+    """Its lives, with its freezes drawn over them, and between them what nobody knows."""
+    unknown = [Band(gap.start, gap.end, NOT_KNOWN, gap.why) for gap in log.unknown]
+    return [*_bands(log.lives, ALIVE), *_bands(log.freezes, FROZEN), *unknown]
 
 
 def _bands(spans: Sequence[Span], what: str) -> list[Band]:

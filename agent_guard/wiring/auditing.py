@@ -170,7 +170,7 @@ def find_log(
     """Where the log is: as given, else this host's for the agent's operator, else the only one there is.
 
     Raises:
-        GuardError: AG510 if none can be told.
+        GuardError: AG510 if none can be told, AG311 if the council knows no such agent.
     """
     if given is None and settings.store != "sqlite":
         given = settings.store
@@ -192,4 +192,12 @@ def find_log(
 
 
 def _operator_of(connection: Connection, agent: bytes) -> str:
-    return connection.contract.snapshot([agent], connection.endpoint.block())[agent].operator
+    """Whose log an agent's is. Raises AG311 for one that was never registered."""
+    operator = connection.contract.snapshot([agent], connection.endpoint.block())[agent].operator
+    if int(operator, 16) == 0:
+        raise GuardError(
+            "AG311",
+            "No agent of this name is registered with this council, so nobody keeps a log of it. Nothing was read.",
+            "List the agents with: agent-guard agent list; or name the log with --log.",
+        )
+    return operator

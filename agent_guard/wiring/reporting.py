@@ -7,7 +7,7 @@ from agent_guard.audit import AuditResult, ChainFacts, Result, Unreachable
 from agent_guard.chain import history
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import prove
-from agent_guard.report.model import ChainSide, EntryProof, Vote
+from agent_guard.report.model import ChainSide, EntryProof, Leaseless, Vote
 from agent_guard.types import FLEET, Action
 from agent_guard.wiring import Connection
 from agent_guard.wiring.auditing import open_log
@@ -23,12 +23,23 @@ def chain_side(
     if isinstance(facts, Unreachable) or isinstance(connection, Unreachable):
         return None
     council, votes, unread = None, None, None
+    leaseless: list[Leaseless] = []
     try:
+        leaseless = _leaseless(facts)
         council = connection.contract.council(facts.as_of)
         votes = _votes(connection, agent, facts)
     except GuardError as error:  # the audit stands without it
         unread = error.message
-    return ChainSide(facts.as_of, facts.state, facts.history, facts.extensions, council, votes, unread)
+    return ChainSide(
+        facts.as_of, facts.state, facts.history, facts.extensions, council, votes, unread, leaseless
+    )
+
+
+def _leaseless(facts: ChainFacts) -> list[Leaseless]:
+    """The audit's lapses with the blocks at which they ended. Raises `GuardError` where one can't be read."""
+    return [
+        Leaseless(lapse.block, facts.block_at(lapse.end), lapse.fatal, lapse.ended) for lapse in facts.lapses
+    ]
 
 
 def window(facts: ChainFacts | Unreachable) -> tuple[int, int] | None:

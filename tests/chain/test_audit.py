@@ -226,6 +226,37 @@ def test_report_that_can_not_be_written_is_refused_before_the_audit(
     assert old.read_text() == "evidence"
 
 
+def reported(guard: Guard) -> Any:
+    """The JSON report of an audit that verifies."""
+    path = guard.town.folder / "lease.json"
+    path.unlink(missing_ok=True)
+    guard.town.cli("audit", AGENT, "--log", guard.path, "--report", path)
+    return json.loads(path.read_text())
+
+
+def test_agent_that_the_council_does_not_know_has_no_log_and_an_audit_of_one_says_why(guard: Guard) -> None:
+    cli = guard.town.cli
+    for command in (("log", "list"), ("log", "tail"), ("audit",)):
+        assert "--log" in cli.fails("AG311", 1, *command, "nobody")["remedy"]
+    detail = cli("audit", "nobody", "--log", guard.path, "--json", expect=6).json
+    assert "knows no agent of this name" in detail["integrity"]["detail"]
+    assert "no entry of this agent" in detail["openness"]["detail"]
+
+
+def test_arguments_that_can_not_be_meant_are_told_with_what_to_do(guard: Guard) -> None:
+    cli = guard.town.cli
+    assert (
+        "comes after"
+        in cli.fails("AG101", 2, "log", "list", AGENT, "--log", guard.path, "--from", 5, "--to", 3)["message"]
+    )
+    assert "0 or more" in cli.fails("AG101", 2, "log", "show", AGENT, "-1", "--log", guard.path)["remedy"]
+    missing = cli.fails("AG510", 1, "audit", AGENT, "--log", "nosuch.sqlite")["message"]
+    assert "there is no file nosuch.sqlite" in missing
+    assert "Errno" not in missing
+    empty = cli("log", "list", AGENT, "--log", guard.path, "--kind", "thaw").stdout
+    assert empty == "No such entries.\n"
+
+
 def test_action_after_the_lease_ran_out_is_tampering_and_after_its_renewal_none(
     found: Any, anvil: Any
 ) -> None:
@@ -240,6 +271,11 @@ def test_action_after_the_lease_ran_out_is_tampering_and_after_its_renewal_none(
         guard.act()
         guard.anchor.flush(20)
         audit(guard, "VERIFIED")
+        lapsed, renewed = reported(guard)["chain"]["without_lease"], town.state(AGENT).lease_until - 100
+        assert [(gap["to_ms"], gap["grace_over_ms"]) for gap in lapsed] == [(renewed * 1000, None)]
+        assert lapsed[0]["from_block"] < lapsed[0]["to_block"]
+        bands = [band["what"] for band in reported(guard)["timeline"]["council"]]
+        assert bands == ["may run", "no lease", "may run"]
         town.pass_time(110)
         index = guard.act()
         guard.anchor.flush(20)

@@ -57,7 +57,7 @@ def test_content_is_erased_on_record_and_every_proof_still_holds(guard, tmp_path
     found = audit(guard)
     assert (found["result"], found["erased"], found["entries"]) == ("VERIFIED", 1, 8)
     assert (
-        "1 of 7 contents were erased on purpose, on record: entry 2 by entry 7" in found["openness"]["detail"]
+        "1 of 7 contents was erased on purpose, on record: entry 2 by entry 7" in found["openness"]["detail"]
     )
     after = tmp_path / "after.tlog-proof"
     cli("log", "prove", AGENT, 2, "-o", after)
@@ -78,7 +78,7 @@ def test_people_read_that_it_was_erased_and_why(guard):
     row = cli.ask("log", "show", AGENT, 2)["rows"][0]
     assert (row["erased"], row["content"], row["erasure"]["seq"]) == (True, None, 7)
     assert row["erasure"]["content"] == {"reason": REASON}
-    assert f"erased the content of entry 2 because {REASON}" in cli("log", "show", AGENT, 7).stdout
+    assert f"erased the content of entry 2; the reason given: {REASON}" in cli("log", "show", AGENT, 7).stdout
     report = guard.town.folder / "report.json"
     cli("audit", AGENT, "--report", report)
     written = report.read_text()

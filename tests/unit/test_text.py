@@ -5,7 +5,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent_guard.text import ELLIPSIS, LIMIT, MAX_MARKS, REPLACEMENT, ago, clean, duration, iso, shorten
+from agent_guard.text import (
+    ELLIPSIS,
+    LIMIT,
+    MAX_MARKS,
+    REPLACEMENT,
+    ago,
+    amount,
+    clean,
+    duration,
+    iso,
+    shorten,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -190,3 +201,10 @@ def test_ago(seconds, text):
 )
 def test_iso(unix, text):
     assert iso(unix) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(0, "0 entries"), (1, "1 entry"), (2, "2 entries"), (100_379, "100,379 entries")]
+)
+def test_amounts_are_told_in_the_right_number_and_can_be_read(count, told):
+    assert amount(count, "entry", "entries") == told

@@ -73,6 +73,8 @@ def translated(path: Path, doing: str) -> Iterator[None]:
 def explain(error: Exception, path: Path, doing: str) -> GuardError:
     """The `GuardError` for what SQLite or the file system raised."""
     code, why, remedy = _reason(error)
+    if isinstance(error, FileNotFoundError):
+        return GuardError(code, f"Could not {doing}: there is no file {path}. Nothing was done.", remedy)
     return GuardError(code, f"Could not {doing}: {why} ({path}: {error}). Nothing of it was kept.", remedy)
 
 

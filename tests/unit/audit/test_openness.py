@@ -43,7 +43,7 @@ def test_erased_on_record_is_verified_and_counted_whether_the_record_is_anchored
         honest.anchor()
     found = honest.audit()
     assert (found.result, found.openness.result, found.erased) == (V, V, 1)
-    said = "1 of 18 contents were erased on purpose, on record: entry 4 by entry"
+    said = "1 of 18 contents was erased on purpose, on record: entry 4 by entry"
     assert found.openness.detail == f"{said} {record}"
 
 
@@ -88,7 +88,7 @@ def test_gone_without_a_record_is_indeterminate_beside_what_is_on_record(honest:
     assert (found.result, found.openness.result, found.erased) == (I, I, 1)
     gone = "1 of this agent's 18 entries is gone without an erasure on record, from entry 9 on"
     assert gone in found.openness.detail
-    assert "1 of 18 contents were erased on purpose" in found.openness.detail
+    assert "1 of 18 contents was erased on purpose" in found.openness.detail
 
 
 def test_on_record_and_still_there_is_said_and_no_tampering(honest: Any) -> None:

@@ -3,11 +3,13 @@
 import io
 import json
 import logging
+import os
 import re
 import time
 import unicodedata
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -198,7 +200,8 @@ def test_no_text_in_a_cell_forges_a_row_or_steers_the_terminal(
 @given(texts, texts, st.booleans())
 def test_no_text_in_facts_lines_or_words_gets_out_raw(label: str, value: str, terminal: bool) -> None:
     blocks = (Facts([(label, value), ("hash", Hash(value))]), Line(value), Line(Word(value, RED)))
-    stdout, _ = write(lambda out: out.result({}, *blocks), terminal)
+    with mock.patch.dict(os.environ, COLUMNS="1000"):  # narrower ones: test_layout.py
+        stdout, _ = write(lambda out: out.result({}, *blocks), terminal)
     assert len(stdout.splitlines()) == 4
     assert not steers(stdout, colours=terminal)
 

@@ -114,7 +114,7 @@ def test_a_vote_that_one_endpoint_reports_freezes_every_agent_that_it_is_about(w
         endpoint="C", **(votes if who == "agent" else {}), fleet_changes=votes if who == "fleet" else {}
     )
     (verdict,) = followed([(0, [*of_all("AB"), vote])], TWO)
-    assert verdict == Verdict(Decision.FREEZE, "1 open vote(s) to halt")
+    assert verdict == Verdict(Decision.FREEZE, "1 open vote to halt")
 
 
 def test_ballots_handed_over_and_votes_on_chain_are_the_same_voters_and_not_added_up() -> None:

@@ -81,7 +81,7 @@ def halted(scene: Scene) -> Scene:
     scene.work(9)
     scene.record("refused", {"code": "AG602", "reason": "too late", "tool": "fs.delete"})
     scene.vote("a1", 1)
-    scene.record("freeze", {"reason": "1 open vote(s) to halt"})
+    scene.record("freeze", {"reason": "1 open vote to halt"})
     scene.anchor()
     scene.vote("b2", 2)
     scene.happens(Event.HALTED)

@@ -88,7 +88,7 @@ def test_content_erased_on_record_is_said_to_be_and_anothers_record_excuses_noth
     words = {line.kind: line.words for line in scene.report().entries.notable if not line.of_guard}
     assert words["start"] == f"started (erased, on record in entry {record})"
     assert words["freeze"] == "frozen (its content is not there)"
-    assert words["erasure"] == f"erased the content of entry {started} because her right"
+    assert words["erasure"] == f"erased the content of entry {started}; the reason given: her right"
 
 
 def test_halt_and_death_are_told_when_they_happened_not_when_they_were_written(halted: Any) -> None:

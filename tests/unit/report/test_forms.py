@@ -27,11 +27,12 @@ pytestmark = pytest.mark.unit
 TAGS = {
     "html", "head", "meta", "title", "style", "body", "main", "header", "h1", "h2", "p", "section", "strong", "b", "ul",
     "li", "div", "table", "thead", "tbody", "tr", "th", "td", "bdi", "code", "pre", "figure", "svg", "desc", "g",
-    "rect", "path", "circle", "text",
+    "rect", "path", "circle", "text", "defs", "pattern",
 }  # fmt: skip
 ATTRIBUTES = {
     "lang", "charset", "http-equiv", "content", "name", "class", "aria-label", "aria-labelledby", "id", "scope",
-    "tabindex", "viewbox", "role", "x", "y", "width", "height", "rx", "d", "cx", "cy", "r", "text-anchor",
+    "tabindex", "viewbox", "role", "x", "y", "width", "height", "rx", "d", "cx", "cy", "r", "text-anchor", "fill",
+    "patternunits", "data-label", "rowspan",
 }  # fmt: skip
 
 
@@ -83,7 +84,7 @@ def test_halted_agents_report_tells_the_whole_story(halted: Any) -> None:
             "voted to halt the agent (1 of 2 votes)",
             "voted to halt the agent (2 of 2 votes)",
             "the council halted the agent",
-            "frozen because 1 open vote",
+            "frozen: 1 open vote to halt",
             "dead 23 ms after the halt's block",
             "set up in a container (bwrap)",
             "agent-guard audit walker --log /var/lib/agent-guard/log.sqlite --rpc-url URL",

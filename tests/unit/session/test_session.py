@@ -177,7 +177,7 @@ def test_a_freeze_and_a_thaw_are_recorded_and_told_in_order(world: World) -> Non
     world.run()
     assert world.told == ["started", "frozen", "thawed", "exited"]
     assert world.recorded()[2:] == ["freeze", "thaw", "exit"]
-    assert world.step("frozen")["reason"] == "1 open vote(s) to halt"
+    assert world.step("frozen")["reason"] == "1 open vote to halt"
 
 
 def test_a_chain_that_falls_silent_freezes_and_then_kills_without_any_word(world: World) -> None:
