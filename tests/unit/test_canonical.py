@@ -262,3 +262,12 @@ def test_a_value_inside_itself_is_refused():
 
 def test_not_canonical_is_a_value_error():
     assert issubclass(NotCanonical, ValueError)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1e999", "[-1E+400]", '{"a":123123e100000}', '"\\ud800"', '{"\\uDFAA":0}', '["\\uD800\\uD800\\n"]'],
+)
+def test_what_is_json_but_no_value_to_go_on_with_is_refused(text):
+    with pytest.raises(NotCanonical, match=r"too large for a double|lone surrogate"):
+        parse(text.encode())
