@@ -1,0 +1,64 @@
+"""Ethereum's own test of its state tries: accounts under the root that the suite gives, each proven and none else."""
+
+import json
+from pathlib import Path
+
+import pytest
+import rlp
+from eth_hash.auto import keccak
+from trie import HexaryTrie
+
+from agent_guard.chain.proof import HEADER, ProofError, prove
+
+pytestmark = pytest.mark.unit
+
+SUITE = json.loads((Path(__file__).parents[2] / "vectors" / "tries.json").read_text())
+ACCOUNTS = {key: bytes.fromhex(value[2:]) for key, value in SUITE["accounts"]}
+NEVER_WRITTEN = bytes(32)
+BARE = [key for key, account in ACCOUNTS.items() if rlp.decode(account)[2] == keccak(b"\x80")]
+"""Accounts without storage, so that a proof of the account proves each of its slots empty."""
+
+STATE = dict.fromkeys(HEADER[:15], "0x01") | {"stateRoot": SUITE["root"]}
+HASH = keccak(rlp.encode([bytes.fromhex(value[2:]) for value in STATE.values()]))
+
+
+def path(address: str) -> list[str]:
+    """The nodes that `eth_getProof` would give, from a trie that is built of the suite's accounts."""
+    trie = HexaryTrie({})
+    for key, account in ACCOUNTS.items():
+        trie[keccak(bytes.fromhex(key[2:]))] = account
+    return ["0x" + rlp.encode(node).hex() for node in trie.get_proof(keccak(bytes.fromhex(address[2:])))]
+
+
+def words(address: str, nodes: list[str]) -> list[int]:
+    answer = {"accountProof": nodes, "storageProof": [{"proof": []}]}
+    return prove(STATE, HASH, address, [NEVER_WRITTEN], answer)
+
+
+def test_suite_has_accounts_with_and_without_storage() -> None:
+    assert len(BARE) == len(ACCOUNTS) - 1 == 4
+
+
+@pytest.mark.parametrize("address", BARE)
+def test_account_is_proven_under_the_published_root(address: str) -> None:
+    assert words(address, path(address)) == [0]
+
+
+def test_storage_of_the_account_that_has_some_needs_a_proof_of_its_own() -> None:
+    (stored,) = ACCOUNTS.keys() - BARE
+    with pytest.raises(ProofError):
+        words(stored, path(stored))
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_another_address_is_proven_absent(number: int) -> None:
+    address = "0x" + bytes([number] * 20).hex()
+    assert words(address, path(address)) == [0]
+
+
+@pytest.mark.parametrize("address", BARE)
+def test_account_is_proven_by_no_other_path(address: str) -> None:
+    another = next(key for key in ACCOUNTS if key != address)
+    for nodes in ([], path(address)[:-1], path(another), ["0x80"]):
+        with pytest.raises(ProofError):
+            words(address, nodes)
