@@ -1,7 +1,7 @@
 """Other people's notes, checkpoints, cosignatures, keys: suites of Go, transparency-dev, Sigsum and Torchwood."""
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import pytest
@@ -116,5 +116,14 @@ def test_keys_that_are_none_or_of_another_kind_than_ed25519_are_refused(vkey: st
     "text", [pytest.param(text, id=name) for name, text in SUITES["tlog-proof"]["refused"]]
 )
 def test_what_the_formats_suite_refuses_is_no_proof(text: str) -> None:
+    """Its cases end in the word "checkpoint": with a real one in its place, what is wrong stays alone."""
+    assert text.endswith("\n\ncheckpoint\n")
     with pytest.raises(FormatError):
-        parse_proof(text)
+        parse_proof(text.replace("checkpoint\n", SIGSUM["checkpoint"]))
+
+
+def test_a_proof_with_nothing_wrong_is_one() -> None:
+    hashes, note = [bytes(32), bytes(range(32))], SIGSUM["checkpoint"]
+    middle = "".join(f"{b64encode(one).decode()}\n" for one in hashes)
+    read = parse_proof(f"c2sp.org/tlog-proof@v1\nextra AAAA\nindex 5\n{middle}\n{note}")
+    assert (read.index, list(read.hashes), read.note, read.extra) == (5, hashes, note, bytes(3))
