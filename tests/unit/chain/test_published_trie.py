@@ -1,4 +1,4 @@
-"""Ethereum's own test of its state tries: accounts under the root that the suite gives, each proven and none else."""
+"""Ethereum's own test of its state tries, each account proven and none else, and two headers of its main network."""
 
 import json
 from pathlib import Path
@@ -62,3 +62,17 @@ def test_account_is_proven_by_no_other_path(address: str) -> None:
     for nodes in ([], path(address)[:-1], path(another), ["0x80"]):
         with pytest.raises(ProofError):
             words(address, nodes)
+
+
+# ---------------------------------------------------------------------------------------------- mainnet's headers
+
+
+@pytest.mark.parametrize("header", SUITE["headers"], ids=lambda header: str(int(header["number"], 16)))
+def test_header_of_mainnet_hashes_to_the_blocks_hash(header: dict[str, str]) -> None:
+    """Its root is then looked into: no path is refused for that, where another hash is refused for the header."""
+    answer = {"accountProof": [], "storageProof": []}
+    with pytest.raises(ProofError, match="senseless") as refused:
+        prove(header, bytes.fromhex(header["hash"][2:]), BARE[0], [], answer)
+    assert "header" not in str(refused.value)
+    with pytest.raises(ProofError, match="header does not hash"):
+        prove(header, bytes.fromhex(header["parentHash"][2:]), BARE[0], [], answer)
