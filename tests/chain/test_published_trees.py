@@ -9,14 +9,15 @@ import pytest
 from web3.exceptions import ContractCustomError
 
 from agent_guard.checkpoint import parse
-from agent_guard.merkle import leaf_hash
+from agent_guard.merkle import Frontier, leaf_hash, range_nodes
 from tests.chain.test_log_verifier import root_of
 
 pytestmark = pytest.mark.chain
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 LOGS = json.loads((VECTORS / "logs.json").read_text())
-CCTV = json.loads((VECTORS / "trees.json").read_text())["cctv"]
+TREES = json.loads((VECTORS / "trees.json").read_text())
+CCTV, GOLDEN = TREES["cctv"], TREES["golden"]
 
 
 def test_entries_of_real_logs_lead_to_their_roots_on_chain(town: Any) -> None:
@@ -53,3 +54,16 @@ def test_council_extends_the_witness_suites_compact_range_to_its_next_head(town:
         extend(new.size, frontier[::-1], added).call({"from": caller})
     web3.eth.wait_for_transaction_receipt(extend(new.size, frontier, added).transact({"from": caller}))
     assert head.call()[:2] == [new.size, new.root]
+
+
+def test_council_has_certificate_transparencys_golden_roots_from_range_to_range(town: Any) -> None:
+    council, web3 = town.contract.contract, town.connection.endpoint.web3
+    caller = web3.eth.accounts[0]
+    leaves = [leaf_hash(bytes([number & 0xFF, number >> 8])) for number in range(65_535)]
+    frontier = Frontier()
+    for size, root in GOLDEN["roots"]:
+        added = range_nodes(frontier.size, leaves[frontier.size : size])
+        extend = council.functions.extend(size, frontier.nodes, added)
+        web3.eth.wait_for_transaction_receipt(extend.transact({"from": caller}))
+        assert council.functions.headOf(caller).call()[:2] == [size, b64decode(root)]
+        frontier.extend_range(size, added)

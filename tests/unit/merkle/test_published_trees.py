@@ -33,7 +33,7 @@ pytestmark = pytest.mark.unit
 VECTORS = Path(__file__).parents[2] / "vectors"
 TREES = json.loads((VECTORS / "trees.json").read_text())
 LOGS = json.loads((VECTORS / "logs.json").read_text())
-CCTV, ACCUMULATED = TREES["cctv"], TREES["accumulated"]
+CCTV, ACCUMULATED, GOLDEN = TREES["cctv"], TREES["accumulated"], TREES["golden"]
 
 
 def hashes(texts: Iterable[str]) -> list[bytes]:
@@ -56,6 +56,26 @@ def test_certificate_transparencys_hasher_gives_the_same() -> None:
         "node N123 N456": node_hash(b"N123", b"N456"),
     }
     assert {name: value.hex() for name, value in given.items()} == TREES["hasher"]
+
+
+def test_certificate_transparencys_compact_ranges_have_its_golden_roots() -> None:
+    frontier, tiles = Frontier(), subtree_of(golden_leaves(65_535))
+    for size, root in GOLDEN["roots"]:
+        frontier.extend(golden_leaves(size)[frontier.size :])
+        assert frontier.root() == b64decode(root)
+        assert tree_root(size, tiles) == b64decode(root)
+
+
+@pytest.mark.parametrize(("start", "end", "nodes"), GOLDEN["ranges"])
+def test_certificate_transparencys_ranges_have_our_subtrees(
+    start: int, end: int, nodes: list[list[int]]
+) -> None:
+    assert [list(node) for node in range_subtrees(start, end)] == nodes
+
+
+@cache
+def golden_leaves(size: int) -> list[bytes]:
+    return [leaf_hash(bytes([number & 0xFF, number >> 8])) for number in range(size)]
 
 
 # ------------------------------------------------------------------------------------------------------- real logs
