@@ -19,7 +19,14 @@ BARE = [key for key, account in ACCOUNTS.items() if rlp.decode(account)[2] == ke
 """Accounts without storage, so that a proof of the account proves each of its slots empty."""
 
 STATE = dict.fromkeys(HEADER[:15], "0x01") | {"stateRoot": SUITE["root"]}
-HASH = keccak(rlp.encode([bytes.fromhex(value[2:]) for value in STATE.values()]))
+ADDRESS = keccak(bytes.fromhex(BARE[0][2:]))
+
+
+def hash_of(header: dict[str, str]) -> bytes:
+    return keccak(rlp.encode([bytes.fromhex(value[2:]) for value in header.values()]))
+
+
+HASH = hash_of(STATE)
 
 
 def path(address: str) -> list[str]:
@@ -62,6 +69,29 @@ def test_account_is_proven_by_no_other_path(address: str) -> None:
     for nodes in ([], path(address)[:-1], path(another), ["0x80"]):
         with pytest.raises(ProofError):
             words(address, nodes)
+
+
+# ------------------------------------------------------------------------------------------------------- bad RLP
+
+
+@pytest.mark.parametrize("encoded", [pytest.param(encoded, id=name) for name, encoded in SUITE["not RLP"]])
+def test_what_is_not_rlp_is_no_node_no_account_and_no_word(encoded: str) -> None:
+    with pytest.raises(ProofError, match="senseless"):
+        words(BARE[0], ["0x" + encoded])
+    held, stored = bytes.fromhex(encoded), rlp.decode(next(iter(ACCOUNTS.values())))
+    storage = HexaryTrie({})
+    storage[keccak(NEVER_WRITTEN)] = held
+    account = rlp.encode([*stored[:2], storage.root_hash, stored[3]])
+    for value, nodes in ((held, ()), (account, storage.get_proof(keccak(NEVER_WRITTEN)))):
+        state = HexaryTrie({})
+        state[ADDRESS] = value
+        header = STATE | {"stateRoot": "0x" + state.root_hash.hex()}
+        shown = {
+            "accountProof": ["0x" + rlp.encode(node).hex() for node in state.get_proof(ADDRESS)],
+            "storageProof": [{"proof": ["0x" + rlp.encode(node).hex() for node in nodes]}],
+        }
+        with pytest.raises(ProofError, match="senseless"):
+            prove(header, hash_of(header), BARE[0], [NEVER_WRITTEN], shown)
 
 
 # ---------------------------------------------------------------------------------------------- mainnet's headers
