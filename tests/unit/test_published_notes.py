@@ -76,6 +76,31 @@ def test_sigsums_key_signs_its_checkpoint_as_it_does_there() -> None:
     assert open_checkpoint(note, [signer.verifier], head.origin) == head
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("9e69\n10\n", "9e69x\n10\n"),
+        ("9e69 gJ2h", "9e69 gJ2i"),
+        ("\n10\n", "\n11\n"),
+        ("HA5HA", "HA5IA"),
+        ("ho0n8F8ol", "ho0n8F8pl"),
+    ],
+    ids=["origin", "key id", "size", "hash", "signature"],
+)
+def test_sigsums_checkpoint_with_one_thing_changed_does_not_open(right: str, wrong: str) -> None:
+    key, note = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(SIGSUM["seed"])), SIGSUM["checkpoint"]
+    verifier, origin = Signer(parse(note).origin, key).verifier, parse(note).origin
+    assert note.count(right) == 1
+    with pytest.raises(NoteError):
+        open_checkpoint(note.replace(right, wrong), [verifier], origin)
+
+
+def test_an_older_head_of_the_go_checksum_database_opens() -> None:
+    database = SUITES["sumdb"]
+    opened = open_checkpoint(database["note"], [Verifier.parse(database["vkey"])], "go.sum database tree")
+    assert opened.size == 30_055_305
+
+
 def test_sigsums_cosignature_is_found_among_those_of_others() -> None:
     key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(SIGSUM["seed"]))
     witness, lines, text = Cosigner(SIGSUM["witness"], key), SIGSUM["cosignatures"], SIGSUM["cosigned"]
