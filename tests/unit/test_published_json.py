@@ -47,6 +47,13 @@ def test_what_is_not_json_is_refused(text: str) -> None:
             read(text.encode())
 
 
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in PARSING["not UTF-8, in hex"]])
+def test_what_is_not_utf8_is_refused_wherever_it_stands(text: str) -> None:
+    for read in (parse, decode):
+        with pytest.raises(NotCanonical):
+            read(bytes.fromhex(text))
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '[{"":' * 50_000])
 def test_brackets_without_end_are_refused(text: str) -> None:
     for read in (parse, decode):
