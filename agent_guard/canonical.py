@@ -80,9 +80,18 @@ def decode(data: bytes) -> Any:
 def parse(data: bytes) -> Any:
     """The value of JSON in any spelling, for files that people write.
 
-    Raises `NotCanonical` for what is not JSON in UTF-8, doubled keys, NaN, infinities and nesting beyond `MAX_DEPTH`.
+    Raises `NotCanonical` for what is not JSON in UTF-8, doubled keys, NaN, infinities, nesting beyond `MAX_DEPTH`, and
+    what RFC 7493 (I-JSON) leaves out: lone surrogates, and numbers too large for a double. Integers are exact whatever
+    their size (of 4,300 digits at most): who reads a field bounds it.
     """
-    return _read(data, _loads_once)
+    value = _read(data, _loads_once)
+    try:
+        _fast(value).encode()
+    except UnicodeEncodeError as error:
+        raise NotCanonical("a string holds a lone surrogate") from error
+    except ValueError as error:
+        raise NotCanonical("a number is too large for a double") from error
+    return value
 
 
 def _read(data: bytes, loads: Callable[[str], Any]) -> Any:

@@ -5,6 +5,9 @@ Guarantees: `parse` takes one spelling per checkpoint; `open_note` and `open_che
 caller named has signed, and refuse a note in which a named key's signature is wrong; a log's keys and witnesses' keys
 may be named side by side. ML-DSA-44 cosignatures (type 0x06) are unknown keys to us. Everything refused is a
 `NoteError`. Trusts nobody; a checkpoint that was only parsed is a claim. Pure, without I/O.
+
+Narrower than some readers, as `tests/vectors/README.md` lists: a root is 32 bytes, each signature of a named key must
+verify (not only its first), and a public key of small order, for which anyone can sign, is no key.
 """
 
 from agent_guard.checkpoint.body import Checkpoint, identity_of, log_origin

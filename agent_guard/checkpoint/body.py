@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from eth_utils.address import to_checksum_address
 
-from agent_guard.checkpoint.form import NoteError, check_characters, from_base64, to_base64
+from agent_guard.checkpoint.form import NoteError, check_characters, check_text, from_base64, to_base64
 from agent_guard.merkle import MAX_SIZE
 from agent_guard.types import LogIdentity
 
-MAX_LINE = 1_024
+MAX_TEXT = 65_536
+"""Characters of the whole text, extension lines with it: the specification sets their number no bound."""
 MAX_ORIGIN = 255
 """UTF-8 bytes: what a cosignature of the recommended kind has room for (tlog-cosignature, `log_origin`)."""
-MAX_EXTENSIONS = 16
-
+_TOO_LONG = f"a checkpoint has at most {MAX_TEXT} characters"
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _ORIGIN = re.compile(r"agent-guard/(0|[1-9][0-9]{0,18})/(0x[0-9a-f]{40})/(0x[0-9a-f]{40})")
@@ -36,18 +36,21 @@ class Checkpoint:
     extensions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.extensions) > MAX_EXTENSIONS:
-            raise NoteError(f"a checkpoint has at most {MAX_EXTENSIONS} extension lines")
+        if not isinstance(self.extensions, tuple):
+            raise NoteError("a checkpoint's extension lines are a tuple")
         for line in (self.origin, *self.extensions):
-            if not line or "\n" in line or len(line) > MAX_LINE:
-                raise NoteError(f"a checkpoint's lines have 1 to {MAX_LINE} characters")
+            check_text(line, "a checkpoint's line")
+            if not line or "\n" in line:
+                raise NoteError("a checkpoint's lines are not empty and hold no newline")
             check_characters(line)
         if len(self.origin.encode()) > MAX_ORIGIN:
             raise NoteError(f"a checkpoint's origin has at most {MAX_ORIGIN} bytes")
         if type(self.size) is not int or not 0 <= self.size <= MAX_SIZE:
             raise NoteError("a checkpoint's size is an integer from 0 to 2^63 - 1")
-        if not isinstance(self.root, bytes) or len(self.root) != 32:
+        if type(self.root) is not bytes or len(self.root) != 32:
             raise NoteError("a checkpoint's root is 32 bytes")
+        if len(str(self)) > MAX_TEXT:
+            raise NoteError(_TOO_LONG)
 
     def __str__(self) -> str:
         """The note's text: what is signed. `parse` reads it back."""
@@ -57,8 +60,8 @@ class Checkpoint:
 
 def parse_body(text: str) -> Checkpoint:
     """The checkpoint of a note's text, each line ended by a newline, in its only spelling; else `NoteError`."""
-    if len(text) > (MAX_EXTENSIONS + 3) * (MAX_LINE + 1):
-        raise NoteError("the checkpoint is too long")
+    if len(text) > MAX_TEXT:
+        raise NoteError(_TOO_LONG)
     *lines, end = text.split("\n")
     if end or len(lines) < 3:
         raise NoteError("a checkpoint has at least three lines, each ended by a newline")

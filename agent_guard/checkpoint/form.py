@@ -24,6 +24,12 @@ def from_base64(text: str, what: str) -> bytes:
     return data
 
 
+def check_text(value: object, what: str) -> None:
+    """Refuses what is no `str`; bytes are for the caller to decode, who knows what they are."""
+    if not isinstance(value, str):
+        raise NoteError(f"{what} is text, not {type(value).__name__}")
+
+
 def check_characters(text: str) -> None:
     """Refuses ASCII control characters other than the newline, and what has no UTF-8 (signed-note, "Format")."""
     if any(character < " " and character != "\n" for character in text):

@@ -16,7 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from agent_guard.checkpoint import vkey
 from agent_guard.checkpoint.body import Checkpoint, parse_body
-from agent_guard.checkpoint.form import NoteError, check_characters, check_name, from_base64, to_base64
+from agent_guard.checkpoint.form import (
+    NoteError,
+    check_characters,
+    check_name,
+    check_text,
+    from_base64,
+    to_base64,
+)
 from agent_guard.checkpoint.vkey import VerifierKey
 
 MAX_NOTE = 1_000_000
@@ -103,6 +110,7 @@ def sign_note(text: str, signers: Sequence[Signer]) -> str:
 
 def parse_note(note: str) -> Note:
     """A note's text and all its signatures, none of them checked; `NoteError` if it has not the form of a note."""
+    check_text(note, "a note")
     if len(note) > MAX_NOTE:
         raise NoteError(f"a note has at most {MAX_NOTE} characters")
     check_characters(note)
@@ -114,6 +122,7 @@ def parse_note(note: str) -> Note:
 
 def parse_signatures(lines: str) -> tuple[Signature, ...]:
     """Signature lines alone, each ended by a newline, none of them checked; `NoteError` for other text or too many."""
+    check_text(lines, "a signature line")
     if len(lines) > MAX_NOTE:
         raise NoteError(f"a note has at most {MAX_NOTE} characters")
     check_characters(lines)
@@ -155,6 +164,7 @@ def parse(text: str) -> Checkpoint:
 
     Checks no signature, so that what it returns is a claim: to trust a signed note use `open_checkpoint`.
     """
+    check_text(text, "a checkpoint")
     return parse_body(parse_note(text).text if "\n\n" in text else text)
 
 

@@ -19,6 +19,30 @@ MAX_VKEY = 4_096
 
 KEY_LENGTH = 32
 
+_SMALL_ORDER = frozenset(
+    map(
+        bytes.fromhex,
+        [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0000000000000000000000000000000000000000000000000000000000000080",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000080",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        ],
+    )
+)
+"""All encodings of points whose order is at most 8, listed in C2SP/CCTV (`ed25519/README.md`): keys without a private
+half, in whose name anyone can make signatures. 32 zero bytes, a likely placeholder, are one of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
@@ -33,6 +57,8 @@ class VerifierKey:
         check_name(self.name)
         if len(self.public_key) != KEY_LENGTH:
             raise NoteError("an Ed25519 public key is 32 bytes")
+        if self.public_key in _SMALL_ORDER:
+            raise NoteError("a public key of small order is nobody's: anyone can sign for it")
 
     @property
     def key_id(self) -> bytes:

@@ -68,8 +68,9 @@ class Frontier:
         size, nodes = self._size, self._nodes
         try:
             for node in leaf_hashes:
-                if not isinstance(node, bytes) or len(node) != HASH_SIZE or size >= MAX_SIZE:
-                    raise ProofError("a leaf hash is not 32 bytes, or the tree is full")
+                if type(node) is not bytes or len(node) != HASH_SIZE or size >= MAX_SIZE:
+                    check_hash(node, "a leaf hash")
+                    raise ProofError(f"the tree is full: it has {MAX_SIZE} leaves")
                 carry = size
                 # node_hash() written out: in this loop audits spend their time
                 while carry & 1:

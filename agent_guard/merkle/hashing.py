@@ -29,8 +29,10 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def check_hash(value: object, what: str) -> None:
     """Raises `ProofError` unless `value` is 32 bytes, and no subclass, which could call itself equal to anything."""
-    if type(value) is not bytes or len(value) != HASH_SIZE:
-        raise ProofError(f"{what} is not {HASH_SIZE} bytes")
+    if type(value) is not bytes:
+        raise ProofError(f"{what} is not bytes, but {type(value).__name__}")
+    if len(value) != HASH_SIZE:
+        raise ProofError(f"{what} has {len(value)} bytes, not {HASH_SIZE}")
 
 
 def check_size(value: object, what: str) -> None:

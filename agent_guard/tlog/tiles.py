@@ -18,10 +18,12 @@ CHECKPOINT = "checkpoint"
 """The path of the newest signed head."""
 
 MAX_LEVEL = 7
-"""A log below 2^63 entries has no tile above this level; C2SP allows 63."""
+"""A log below 2^63 entries has no tile above this level, though C2SP gives names to those up to 63."""
 
 _HEIGHT = 8  # levels of the binary tree in one tile
-_PATH = re.compile(r"tile/(entries|[0-7])/((?:x[0-9]{3}/)*)([0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
+_PATH = re.compile(
+    r"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/)*)([0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?"
+)
 _MAX_PATH = 64
 
 

@@ -262,3 +262,18 @@ def test_a_value_inside_itself_is_refused():
 
 def test_not_canonical_is_a_value_error():
     assert issubclass(NotCanonical, ValueError)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1e999", "[-1E+400]", '{"a":123123e100000}', '"\\ud800"', '{"\\uDFAA":0}', '["\\uD800\\uD800\\n"]'],
+)
+def test_what_is_json_but_no_value_to_go_on_with_is_refused(text):
+    with pytest.raises(NotCanonical, match=r"too large for a double|lone surrogate"):
+        parse(text.encode())
+
+
+def test_integers_are_read_exactly_and_have_no_more_than_4300_digits():
+    assert parse(b"1" * 4_300) == int("1" * 4_300)
+    with pytest.raises(NotCanonical):
+        parse(b"1" * 4_301)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent_guard.checkpoint import (
     Checkpoint,
+    CosignatureVerifier,
     Note,
     NoteError,
     Signature,
@@ -20,8 +21,10 @@ from agent_guard.checkpoint import (
     open_note,
     parse,
     parse_note,
+    parse_signatures,
     sign_note,
 )
+from agent_guard.checkpoint.note import check_ed25519
 
 pytestmark = pytest.mark.unit
 
@@ -111,6 +114,21 @@ def test_extension_lines_are_kept():
     assert parse(TEXT + "more\nand more\n") == replace(CHECKPOINT, extensions=("more", "and more"))
 
 
+def test_as_many_extension_lines_as_fit_are_kept():
+    assert parse(TEXT + "JOE\n" * 1000).extensions == ("JOE",) * 1000
+    rest = 65_536 - len(TEXT)
+    assert len(parse(TEXT + "x" * (rest - 1) + "\n").extensions[0]) == rest - 1
+    with pytest.raises(NoteError, match="at most 65536 characters"):
+        parse(TEXT + "x" * rest + "\n")
+
+
+@pytest.mark.parametrize("odd", [None, 7, TEXT.encode(), bytearray(TEXT.encode()), [TEXT], NOTE.encode()])
+def test_what_is_no_text_is_named_as_what_it_is(odd):
+    for read in (parse, parse_note, parse_signatures):
+        with pytest.raises(NoteError, match=f"text, not {type(odd).__name__}"):
+            read(odd)
+
+
 @pytest.mark.parametrize("origin", ["a", "a" * 255, "\u00e9" * 127 + "a", "example log+origin"])
 def test_origins_are_any_text_that_a_cosignature_has_room_for(origin):
     assert parse(str(replace(CHECKPOINT, origin=origin))).origin == origin
@@ -160,8 +178,8 @@ def test_origins_are_any_text_that_a_cosignature_has_room_for(origin):
         TEXT.replace(ROOT64, base64.urlsafe_b64encode(b"\xff" * 32).decode()),
         f"example.com/log\n1234\n{ROOT64}",
         "example.com/log\n1234\n",
-        TEXT + "x\n" * 17,
-        TEXT + "x" * 2000 + "\n",
+        TEXT + "x" * 65_536 + "\n",
+        TEXT + "x\n" * 32_768,
         TEXT.replace("example.com/log", "\ud800"),
         "x" * 1_000_000,
     ],
@@ -194,7 +212,13 @@ def test_the_loose_bits_case_above_is_the_same_root_for_a_lax_reader():
         {"root": ROOT.hex()},
         {"extensions": ("",)},
         {"extensions": ("a\nb",)},
-        {"extensions": ("a",) * 17},
+        {"extensions": ("a",) * 32_768},
+        {"extensions": (b"a",)},
+        {"extensions": "ab"},
+        {"extensions": ["a"]},
+        {"root": bytearray(ROOT)},
+        {"origin": b"example.com/log"},
+        {"origin": None},
     ],
 )
 def test_a_checkpoint_that_could_not_be_written_cannot_be_made(change):
@@ -302,7 +326,7 @@ def test_two_keys_that_share_name_and_id_are_not_told_apart_by_guessing():
         key_id = OURS.verifier.key_id
 
     with pytest.raises(NoteError, match="share"):
-        open_note(NOTE, [OURS.verifier, Colliding(OURS.verifier.name, bytes(32))])
+        open_note(NOTE, [OURS.verifier, Colliding(OURS.verifier.name, OTHER.verifier.public_key)])
 
 
 @pytest.mark.parametrize(
@@ -371,6 +395,16 @@ def test_every_mangling_of_a_vkey_is_refused():
 def test_a_key_cannot_have_a_name_that_breaks_the_line(name):
     with pytest.raises(NoteError):
         signer(1, name)
+
+
+@pytest.mark.parametrize("kind", [Verifier, CosignatureVerifier])
+def test_a_key_of_small_order_for_which_anyone_can_sign_is_no_key(kind):
+    identity = bytes([1]) + bytes(31)
+    anyones = identity + bytes(32)  # R the identity, S 0: RFC 8032's equation holds for every message
+    check_ed25519("nobody", identity, anyones, b"whatever anyone likes")
+    for key in (identity, bytes(32), bytes(31) + b"\x80", b"\xee" + b"\xff" * 31):
+        with pytest.raises(NoteError, match="small order"):
+            kind("nobody", key)
 
 
 def test_a_signer_does_not_show_its_key():

@@ -177,7 +177,7 @@ def test_one_key_is_one_witness_under_whatever_name_or_url() -> None:
 
 
 def test_witnesses_are_sixteen_at_the_most() -> None:
-    many = tuple(f"http://a {CosignatureVerifier('w', bytes([n] * 32))}" for n in range(17))
+    many = tuple(f"http://a {CosignatureVerifier('w', bytes([n] * 32))}" for n in range(1, 18))
     assert len(parse("", {}, {"witnesses": many[:16]}).witness_addresses) == 16
     assert "witnesses" in problems(witnesses=many)
 

@@ -165,3 +165,26 @@ def test_a_changed_range_node_changes_the_root(old, added, data):
     frontier = grown(old)
     frontier.extend_range(old + added, nodes)
     assert frontier.root() != grown(old + added).root()
+
+
+class _Reading(bytes):
+    """Passes for bytes, and joins to others as it likes."""
+
+    def __radd__(self, other: bytes) -> bytes:
+        return b"another"
+
+
+@pytest.mark.parametrize(
+    ("leaf", "why"),
+    [
+        (bytes(31), "has 31 bytes, not 32"),
+        (bytearray(32), "not bytes, but bytearray"),
+        ("0" * 32, "not bytes, but str"),
+        (_Reading(32), "not bytes, but _Reading"),
+    ],
+)
+def test_a_leaf_that_is_none_is_refused_by_name(leaf, why):
+    frontier = Frontier()
+    with pytest.raises(ProofError, match=why):
+        frontier.append(leaf)
+    assert frontier.size == 0

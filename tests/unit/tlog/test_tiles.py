@@ -83,7 +83,9 @@ def test_log_of_256_has_a_full_tile_and_one_hash_above_it():
     "path",
     [
         "",
-        "tile/8/000",
+        "tile/64/000",
+        "tile/100/000",
+        "tile/-1/000",
         "tile/00/000",
         "tile/0/0",
         "tile/0/x000/000",
