@@ -7,7 +7,7 @@ are left to the audit, and a content is shown only if it hashes to the commitmen
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from agent_guard import canonical, text
@@ -61,10 +61,16 @@ class Chronicle:
         agent: 32-byte id.
         window: unix seconds from and to which an entry's time is drawn; others are only counted (`odd_times`). None
             if nobody knows what times are possible.
+        speaks: asked of each entry about the agent, in order: whether it speaks of it. What does not is left out.
     """
 
-    def __init__(self, agent: bytes, window: tuple[int, int] | None) -> None:
-        self._agent, self._window = agent, window
+    def __init__(
+        self,
+        agent: bytes,
+        window: tuple[int, int] | None,
+        speaks: Callable[[Entry], bool] = lambda entry: True,
+    ) -> None:
+        self._agent, self._window, self._speaks = agent, window, speaks
         self._kept: dict[Kind, _Kept] = {}
         self._last: deque[_Seen] = deque(maxlen=LAST)
         self._spans = LifeSpans()
@@ -115,9 +121,11 @@ class Chronicle:
             return
         if entry.agent not in (self._agent, FLEET):
             return
-        self.kinds[entry.kind] += 1
         if entry.kind is Kind.ERASURE and len(self._erased) < MOST_ERASURES:
             self._erased.setdefault((entry.agent, entry.refers_to), entry.index)
+        if entry.agent == self._agent and not self._speaks(entry):
+            return
+        self.kinds[entry.kind] += 1
         if entry.kind in ACTIONS:
             self._last.append(_kept(entry, row))
         else:
