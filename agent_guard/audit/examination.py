@@ -8,7 +8,9 @@ The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 8 in e
   3. Leaf: each entry's bytes hash to the leaf stored with them.
   4. Form: the bytes are an entry in its one canonical spelling, and say the same place, agent and kind as the database.
   5. Counters: each agent's run from 0 without a gap; what answers a request answers one that is open (answers.py).
-  6. Content: what is there hashes, with its salt, to the commitment in its entry.
+  6. Content: what is there hashes, with its salt, to the commitment in its entry. Bytes, and not read: whoever shows
+     one takes canonical JSON alone, and says of another that it is there and is none. (To parse each would cost more
+     than to hash it, and show nothing: canonical JSON can be as empty as noise.)
   7. Tree: at each size that was ever anchored, the rebuilt root is the chain's.
   8. End: the log reaches the chain's head, and what lies beyond it is within the limits; before it the guard was never
      silent while the agent acted (silence.py).

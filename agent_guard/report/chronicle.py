@@ -5,14 +5,13 @@ agent's actions the newest, of tools the first `MOST_TOOLS`. Judges nothing and 
 are left to the audit, and a content is shown only if it hashes to the commitment in its entry.
 """
 
-import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from agent_guard import canonical, text
 from agent_guard.entry import SALT_SIZE, Entry, Kind, MalformedEntry, commitment
-from agent_guard.log.words import erased_by, in_words, without_content
+from agent_guard.log.words import UNREADABLE, erased_by, in_words, without_content
 from agent_guard.report.buckets import Buckets
 from agent_guard.report.lives import LifeSpans
 from agent_guard.report.model import Line, LogSide
@@ -169,8 +168,8 @@ def _tool(content: Content | None) -> str:
     if content is None or len(content.body) > SHOWN_CONTENT:
         return UNNAMED
     try:
-        said = json.loads(content.body)
-    except (ValueError, RecursionError):
+        said = canonical.decode(content.body)
+    except canonical.NotCanonical:
         return UNNAMED
     tool = said.get("tool") if isinstance(said, dict) else None
     return text.clean(tool, 60) if isinstance(tool, str) else UNNAMED
@@ -213,4 +212,4 @@ def _words(seen: _Seen, erasure: int | None) -> str:
     try:
         return in_words(entry, canonical.decode(content.body))
     except canonical.NotCanonical:
-        return without_content(entry, "its content is not canonical JSON")
+        return without_content(entry, UNREADABLE)
