@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent_guard.audit import Event, Result
+from agent_guard.audit import AuditLimits, Event, LimitsInForce, Result
+from agent_guard.audit.tenure import Tenure
 from agent_guard.types import State
+from tests.unit.audit import test_stretch as stretches
 from tests.unit.audit.conftest import IDENTITY, happening
 
 pytestmark = pytest.mark.unit
@@ -268,6 +270,17 @@ def test_a_false_record_of_an_erasure_from_before_is_no_fault_by_itself(second: 
     assert second.audit(beside=[THEY]).result is V
 
 
+def test_the_erasure_of_an_entry_from_before_is_neither_counted_nor_missed(early: Any) -> None:
+    take_over(early)
+    early.record("start", {})
+    early.record("erasure", {}, refers_to=1)
+    early.anchor()
+    early.forge("DELETE FROM content WHERE leaf_index = 1")
+    found = early.audit(beside=[THEY])
+    assert (found.openness.result, found.erased, found.first_bad) == (V, 0, None)
+    assert found.openness.detail == "the content of all 2 entries of this agent is there"
+
+
 def test_limits_that_were_recorded_before_the_appointment_bind_nobody(second: Any) -> None:
     second.history.pop()
     second.now = 104
@@ -432,6 +445,73 @@ def test_an_entry_of_the_term_that_names_a_block_from_before_it_is_not_vouched_f
         f"2 entries about this agent, from 9 to 10, do not speak of it: entry 9 names block 103, in which {ME}"
         in said(found)
     )
+
+
+def test_what_came_onto_the_chain_in_the_term_is_the_guards_word_whichever_block_it_names(
+    second: Any,
+) -> None:
+    """The agent was halted under the guard before: an act on a block of then accuses."""
+    second.history[1:1] = [happening(Event.HALTED, 95), happening(Event.RESUMED, 98, epoch=2)]
+    second.record("start", {})
+    dated(second, 9, 96)
+    second.anchor()
+    found = second.audit(beside=[THEY])
+    assert (found.result, found.obedience.result) == (T, T)
+    assert found.first_bad is not None
+    assert found.first_bad.index == 9
+
+
+def test_a_halt_in_a_second_term_is_answered_by_a_death_of_that_term(taken_over: Any) -> None:
+    taken_over.record("exit", {})
+    taken_over.anchor()
+    taken_over.now += 40
+    taken_over.hands_over(ME)
+    taken_over.now += 1
+    taken_over.record("start", {})
+    taken_over.happens(Event.HALTED)
+    taken_over.state = State.HALTED
+    index = die(taken_over)
+    taken_over.anchor()
+    found = taken_over.audit(beside=[THEY])
+    assert (found.result, found.overrun_ms) == (V, 0), found.obedience
+    assert found.death is not None
+    assert found.death.index == index
+
+
+# ------------------------------------------------------------------------------------------------------- the fast path
+
+Changes = list[tuple[int, str, int, str, int]]
+"""Block, operator from then on, size of this log; the former one and the size of his."""
+GUARDED: dict[str, tuple[Changes, bool]] = {  # entries 20 to 51, which name no block before number 4
+    "all of it": ([(2, ME, 10, "", 0)], True),
+    "from its first entry on": ([(2, ME, 20, "", 0)], True),
+    "from its second entry on": ([(2, ME, 21, "", 0)], False),
+    "to its last entry": ([(2, ME, 0, "", 0), (8, THEY, 0, ME, 52)], True),
+    "to the one before its last": ([(2, ME, 0, "", 0), (8, THEY, 0, ME, 51)], False),
+    "but for a gap in it": ([(2, ME, 0, "", 0), (8, THEY, 0, ME, 30), (9, ME, 40, THEY, 5)], False),
+    "since the block that it names": ([(2, THEY, 0, "", 0), (4, ME, 20, THEY, 5)], True),
+    "since a later block than it names": ([(2, THEY, 0, "", 0), (5, ME, 20, THEY, 5)], False),
+    "for all that is known": ([], True),
+}
+
+
+@pytest.mark.parametrize("guarded", GUARDED)
+def test_entries_are_taken_together_only_if_all_of_them_speak_of_the_agent(guarded: str) -> None:
+    changes, fits = GUARDED[guarded]
+    history = [
+        replace(
+            stretches.happening(Event.OPERATOR_CHANGED if former else Event.REGISTERED, number),
+            operator=operator,
+            size=size,
+            former=former,
+            former_size=former_size,
+        )
+        for number, operator, size, former, former_size in changes
+    ]
+    facts = replace(stretches.facts_of(), history=history)
+    tenure, stretch = Tenure(facts, LimitsInForce(AuditLimits())), stretches.plain(lowest=4)
+    assert tenure.fits(stretch) is fits
+    assert tenure.fits(replace(stretch, own=()))  # another agent's
 
 
 # ----------------------------------------------------------------------------------------------------------- strangers
