@@ -52,11 +52,16 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a bundle shows. `entry` is None where its bytes are none; `content` its JSON value, None where not given."""
+    """What a bundle shows. `entry` is None where its bytes are none; `content` its JSON value, None where not given.
+
+    `unreadable`: why a content that hashes as it must is not shown: no canonical JSON. That changes no verdict, as in
+    an audit of the whole log: these bytes are what the entry commits to.
+    """
 
     check: Check
     entry: Entry | None
     content: Any = None
+    unreadable: str | None = None
 
 
 def open_bundle(text: str) -> Bundle:
@@ -89,7 +94,7 @@ def verify(
         entry = Entry.decode(bundle.body)
     except MalformedEntry as error:
         return Shown(_tampered(f"its bytes are no entry: {error}"), None)
-    content, wrong = _content(bundle, entry)
+    content, unreadable, wrong = _content(bundle, entry)
     if entry.agent != agent:
         return Shown(
             Check(Result.INDETERMINATE, "it is an entry of another agent than the one asked for"), entry
@@ -101,12 +106,13 @@ def verify(
     where = f"entry {entry.index} is in a log of {size} entries of operator {operator}"
     if isinstance(anchored, Unreachable):
         doubt = f"{where}, but whether that log is the one on chain is not known: {anchored.why}"
-        return Shown(Check(Result.INDETERMINATE, doubt), entry, content)
+        return Shown(Check(Result.INDETERMINATE, doubt), entry, content, unreadable)
     if term is not None and entry.block is not None and entry.block.number < term.since:
         early = f"{where}, {term}; but it names block {entry.block.number}, when he did not"
-        return Shown(Check(Result.INDETERMINATE, early), entry, content)
+        return Shown(Check(Result.INDETERMINATE, early), entry, content, unreadable)
     whose = term or "who guarded this agent in the block of that hash (since when, it does not show)"
-    return Shown(Check(Result.VERIFIED, f"{where}, {whose}, under the root that is on chain"), entry, content)
+    check = Check(Result.VERIFIED, f"{where}, {whose}, under the root that is on chain")
+    return Shown(check, entry, content, unreadable)
 
 
 def root_in_state(bundle: Bundle, agent: bytes, block_hash: bytes) -> bytes | Unreachable:
@@ -151,18 +157,18 @@ def _wrong(bundle: Bundle, entry: Entry) -> str | None:
     return None
 
 
-def _content(bundle: Bundle, entry: Entry) -> tuple[Any, str | None]:
-    """4. Content."""
+def _content(bundle: Bundle, entry: Entry) -> tuple[Any, str | None, str | None]:
+    """4. Content: its value, why it has none, and what is wrong with it."""
     content = bundle.evidence.content
     if content is None:
-        return None, None
+        return None, None, None
     body = content.body.encode()
     if not entry.commits_to(bytes.fromhex(content.salt[2:]), body):
-        return None, "its content does not hash to the commitment in it"
+        return None, None, "its content does not hash to the commitment in it"
     try:
-        return canonical.decode(body), None
+        return canonical.decode(body), None, None
     except canonical.NotCanonical as error:
-        return None, f"its content is {error}"
+        return None, str(error), None
 
 
 def _is_operators(bundle: Bundle) -> bool:

@@ -4,20 +4,28 @@ The guard's own log that ends before the head was cut off; a copy that does is o
 the guard's word alone, and so must be short and young.
 """
 
+from collections.abc import Collection
+
 from agent_guard import text
-from agent_guard.audit.facts import ChainFacts, Event
+from agent_guard.audit.facts import ChainFacts
 from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.result import Aspect, Fault
 from agent_guard.audit.stretch import Stretch
+from agent_guard.audit.tenure import appointments
 from agent_guard.entry import Entry
 from agent_guard.errors import GuardError
 
 
 class Ending:
-    """Sees the log's entries in order. `chain` is None where there is none to hold it against."""
+    """Sees the log's entries in order. `chain` is None where there is none to hold it against.
 
-    def __init__(self, agent: bytes, chain: ChainFacts | None, limits: LimitsInForce, is_copy: bool) -> None:
-        self._agent, self._chain, self._limits, self._is_copy = agent, chain, limits, is_copy
+    `beside`: operators whose logs are audited beside this one.
+    """
+
+    def __init__(
+        self, chain: ChainFacts | None, limits: LimitsInForce, is_copy: bool, beside: Collection[str]
+    ) -> None:
+        self._chain, self._limits, self._is_copy, self._beside = chain, limits, is_copy, beside
         self._head = chain.head.size if chain else 0
         self._oldest: Entry | None = None
 
@@ -66,16 +74,15 @@ class Ending:
         """Other operators that held the agent: their logs hold the rest of its history."""
         if self._chain is None:
             return None
-        held = {
-            happening.operator: None
-            for happening in self._chain.history
-            if happening.agent == self._agent
-            and happening.event in (Event.REGISTERED, Event.OPERATOR_CHANGED)
-        }
-        others = [operator for operator in held if operator != self._chain.identity.operator]
+        changes = appointments(self._chain.history, self._chain.state.agent)
+        held = dict.fromkeys(change.operator for change in changes)
+        known = {self._chain.identity.operator, *self._beside}
+        others = [operator for operator in held if operator not in known]
         if not others:
             return None
-        return f"other operators held this agent too, and each log must be audited by itself: {', '.join(others)}"
+        return (
+            f"other operators held this agent too, and their logs were not audited here: {', '.join(others)}"
+        )
 
     def _long(self, end: int) -> str | None:
         """Why the unanchored tail is too long; None if it is within the limits."""

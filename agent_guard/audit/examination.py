@@ -2,12 +2,15 @@
 
 The steps, each tagged where it is done (2 to 6 in rows.py, 7 in tree.py, 8 in ending.py, 9 in obedience.py):
 
-  1. Owner: the log's identity is the chain, council and operator that were asked; other operators held the agent too?
+  1. Owner: the log's identity is the chain, council and operator that were asked; what he wrote of the agent while he
+     did not guard it does not speak of it, and is no part of what follows (tenure.py).
   2. Place: indices run from 0 without a gap.
   3. Leaf: each entry's bytes hash to the leaf stored with them.
   4. Form: the bytes are an entry in its one canonical spelling, and say the same place, agent and kind as the database.
   5. Counters: each agent's run from 0 without a gap; what answers a request answers one that is open (answers.py).
-  6. Content: what is there hashes, with its salt, to the commitment in its entry.
+  6. Content: what is there hashes, with its salt, to the commitment in its entry. Bytes, and not read: whoever shows
+     one takes canonical JSON alone, and says of another that it is there and is none. (To parse each would cost more
+     than to hash it, and show nothing: canonical JSON can be as empty as noise.)
   7. Tree: at each size that was ever anchored, the rebuilt root is the chain's.
   8. End: the log reaches the chain's head, and what lies beyond it is within the limits; before it the guard was never
      silent while the agent acted (silence.py).
@@ -20,20 +23,22 @@ Streams: memory does not grow with the log, and plain entries are checked togeth
 Trusts SHA-256, the chain facts it is handed, and nothing else.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from agent_guard import text
 from agent_guard.audit.answers import Answers
 from agent_guard.audit.ending import Ending
 from agent_guard.audit.facts import ChainFacts, Unreachable, Written
+from agent_guard.audit.faults import Faults, in_words, tampered
 from agent_guard.audit.limits import AuditLimits, LimitsInForce
 from agent_guard.audit.obedience import Obedience
 from agent_guard.audit.openness import Openness
-from agent_guard.audit.result import MOST_FAULTS, Aspect, AuditResult, Check, Fault, Result, worst
+from agent_guard.audit.result import Aspect, AuditResult, Check, Fault, Result, worst
 from agent_guard.audit.rows import RowChecks
 from agent_guard.audit.silence import Silence
 from agent_guard.audit.stretch import Stretch, stretch_of
+from agent_guard.audit.tenure import Tenure, why_unknown
 from agent_guard.audit.tree import AnchoredTree
 from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
@@ -61,16 +66,16 @@ def audit(
     chain: ChainFacts | Unreachable,
     limits: AuditLimits,
     progress: Callable[[int], None] = lambda entries: None,
+    beside: Collection[str] = (),
 ) -> AuditResult:
     """Audits one agent (32-byte id). Never raises for what is wrong with the log or the chain: that is the result.
 
     Args:
         progress: told how many entries were read, now and then.
+        beside: operators whose logs the caller audits, too, so that what they hold of the agent's history is not
+            missing: his result is the worst of all.
     """
-    # 1. Owner
-    unknown = _owner(log.identity, chain)
-    known = None if isinstance(chain, Unreachable) or unknown else chain
-    examination = _Examination(agent, known, unknown, limits, log.is_copy)
+    examination = _Examination(agent, log, chain, limits, beside)
     told = 0
     for part in _parts(_pages(log, examination), examination):
         examination.take(part)
@@ -98,45 +103,33 @@ def _parts(pages: Iterator[Page], examination: "_Examination") -> Iterator[Page]
             yield part
 
 
-def _owner(identity: LogIdentity, chain: ChainFacts | Unreachable) -> str | None:
-    """Why this log can't be held against this chain; None if it can."""
-    if isinstance(chain, Unreachable):
-        return f"the chain could not be asked: {chain.why}"
-    if identity == chain.identity:
-        return None
-    asked = chain.identity
-    if int(asked.operator, 16) == 0:
-        return f"the council {asked.council} knows no agent of this name"
-    pairs = (
-        ("operator", identity.operator, asked.operator),
-        ("council", identity.council, asked.council),
-        ("chain", identity.chain_id, asked.chain_id),
-    )
-    other = ", ".join(f"{name} {theirs}" for name, ours, theirs in pairs if ours != theirs)
-    return (
-        f"the log is of operator {identity.operator} under council {identity.council} on chain {identity.chain_id}; the"
-        f" chain was asked about {other}"
-    )
-
-
 class _Examination:
-    """One pass over a log. `chain` is None where there is none to hold it against, for the reason `unknown`."""
+    """One pass over a log. Its chain is None where there is none to hold it against, for the reason `_unknown`."""
 
     def __init__(
-        self, agent: bytes, chain: ChainFacts | None, unknown: str | None, limits: AuditLimits, is_copy: bool
+        self,
+        agent: bytes,
+        log: Log,
+        asked: ChainFacts | Unreachable,
+        limits: AuditLimits,
+        beside: Collection[str],
     ) -> None:
+        # 1. Owner
+        unknown = why_unknown(log.identity, asked)
+        chain = None if isinstance(asked, Unreachable) or unknown else asked
+        self._is_strangers = chain is None and not isinstance(asked, Unreachable)
         self._agent, self._chain, self._unknown = agent, chain, unknown
         self._checks = RowChecks()
         self._tree = AnchoredTree(chain)
         self._limits = LimitsInForce(limits)
         self._obedience = Obedience(chain, self._limits) if chain else None
         self._silence = Silence(chain, self._limits) if chain else None
-        self._ending = Ending(agent, chain, self._limits, is_copy)
+        self._tenure = Tenure(chain, self._limits) if chain else None
+        self._ending = Ending(chain, self._limits, log.is_copy, beside)
         self._answers = Answers()
-        self._open = Openness(is_copy)
-        self._faults: dict[Aspect, Fault] = {}
-        self._listed: list[Fault] = []
-        self._fault_count = 0
+        self._open = Openness(log.is_copy)
+        self._faults = Faults()
+        self._in_itself: Fault | None = None
         self._broken_at: int | None = None
         self._own = 0
         self.entries = 0
@@ -163,6 +156,7 @@ class _Examination:
         written = silence.written if silence else Written()
         return (
             self._ending.fits(stretch)
+            and (self._tenure is None or self._tenure.fits(stretch))
             and (silence is None or silence.fits(stretch))
             and self._answers.fits(stretch)
             and (obedience is None or obedience.fits(stretch, written))
@@ -219,10 +213,10 @@ class _Examination:
             halted_at=judged.halted_at if judged else None,
             death=judged.death if judged else None,
             overrun_ms=judged.overrun_ms if judged else None,
-            first_bad=min(self._faults.values(), key=lambda fault: fault.index, default=None),
+            first_bad=self._faults.first,
             as_of=self._chain.as_of if self._chain else None,
-            faults=tuple(sorted(self._listed, key=lambda fault: fault.index)),
-            fault_count=self._fault_count,
+            faults=self._faults.listed,
+            fault_count=self._faults.count,
             erased=self._open.erased,
             limits=self._limits,
             resumed_in=judged.resumed_in if judged else None,
@@ -231,12 +225,26 @@ class _Examination:
 
     def _take_entry(self, entry: Entry, row: Row) -> None:
         self._ending.see(entry)
-        if entry.kind is Kind.CONFIG and entry.agent == self._agent:
+        is_about = entry.agent == self._agent
+        speaks = is_about and self._speaks(entry)
+        if speaks and entry.kind is Kind.CONFIG:
             self._limits.see(entry)
         if self._silence is not None:
-            self._silence.see(entry, entry.agent == self._agent)
-        if entry.agent != self._agent:
-            return
+            self._silence.see(entry, speaks)
+        if speaks:
+            self._take_own(entry, row)
+        elif is_about:
+            self._answers.doubt(entry.index)
+            self._open.pass_by(entry)
+
+    def _speaks(self, entry: Entry) -> bool:
+        """1. Owner: whether an entry about the agent speaks of it."""
+        if self._tenure is None or self._silence is None:
+            return True
+        self._silence.go_on_to(entry.index, entry.time)
+        return self._tenure.takes(entry, self._silence.written)
+
+    def _take_own(self, entry: Entry, row: Row) -> None:
         self._own += 1
         if fault := self._answers.see(entry):
             self._note(fault)
@@ -246,13 +254,12 @@ class _Examination:
             self._obedience.see(entry, self._silence.written if self._silence else Written())
 
     def _note(self, fault: Fault) -> None:
-        """Keeps the first fault of each aspect, and lists the first that were found."""
-        self._fault_count += 1
-        if len(self._listed) < MOST_FAULTS:
-            self._listed.append(fault)
-        known = self._faults.get(fault.aspect)
-        if known is None or fault.index < known.index:
-            self._faults[fault.aspect] = fault
+        """Keeps it; but a stranger's log proves nothing of the agent, whole or not."""
+        if not self._is_strangers:
+            self._faults.note(fault)
+        elif self._in_itself is None:
+            self._in_itself = fault
+            self._unknown = f"{self._unknown}; nor is it whole: {in_words(fault)}"
 
     def _note_segment(self, fault: Fault) -> None:
         """A root that differs says nothing new where an entry in the segment was found out already."""
@@ -260,8 +267,8 @@ class _Examination:
             self._note(fault)
 
     def _integrity(self) -> Check:
-        if fault := self._faults.get(Aspect.INTEGRITY):
-            return _tampered(fault)
+        if fault := self._faults.of(Aspect.INTEGRITY):
+            return tampered(fault)
         if self._chain is None:
             return Check(Result.INDETERMINATE, f"nothing is wrong within the log, but {self._unknown}")
         proven, head = self._tree.proven, self._chain.head
@@ -278,10 +285,11 @@ class _Examination:
         end = self._checks.expected
         if fault := self._ending.fault(end, self._tree.proven, self.unreadable):
             self._note(fault)
-        if fault := self._faults.get(Aspect.COMPLETENESS):
-            return _tampered(fault)
+        if fault := self._faults.of(Aspect.COMPLETENESS):
+            return tampered(fault)
         silent = self._silence.doubt() if self._silence else None
-        doubt = self._unknown or self._ending.doubt(end, self.unreadable) or silent
+        stray = self._tenure.doubt() if self._tenure else None
+        doubt = self._unknown or self._ending.doubt(end, self.unreadable) or stray or silent
         if doubt:
             return Check(Result.INDETERMINATE, doubt)
         tail = self._ending.tail(end)
@@ -318,10 +326,5 @@ class _Examination:
 
     def _openness(self) -> Check:
         """10. Openness."""
-        fault = self._faults.get(Aspect.OPENNESS)
-        return self._open.check() if fault is None else _tampered(fault)
-
-
-def _tampered(fault: Fault) -> Check:
-    where = fault.what if fault.what.startswith("entries") else f"entry {fault.index} ({fault.what})"
-    return Check(Result.TAMPERED, f"{where}: {fault.why}")
+        fault = self._faults.of(Aspect.OPENNESS)
+        return self._open.check() if fault is None else tampered(fault)

@@ -34,6 +34,8 @@ class Happening:
         epoch: the epoch that the event names.
         until: PAUSED: unix seconds.
         operator: REGISTERED and OPERATOR_CHANGED: the operator from then on (checksummed).
+        size: entries that the audited log had on chain then.
+        former: OPERATOR_CHANGED: the operator before ("" if none). `former_size`: entries of his log on chain then.
         by_fork: HALTED: by a proof that the operator signed two histories, without a vote.
     """
 
@@ -44,6 +46,9 @@ class Happening:
     until: int = 0
     operator: str = ""
     by_fork: bool = False
+    size: int = 0
+    former: str = ""
+    former_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

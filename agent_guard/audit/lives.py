@@ -14,6 +14,7 @@ from agent_guard.audit.found import Found, finding
 from agent_guard.audit.limits import LimitsInForce
 from agent_guard.audit.silence import CLOCK_SECONDS
 from agent_guard.audit.stretch import Stretch
+from agent_guard.audit.tenure import handovers
 from agent_guard.entry import Entry, Kind
 from agent_guard.typed_data.death import is_found_dead
 
@@ -22,7 +23,7 @@ _HALTS = frozenset({Event.HALTED, Event.RETIRED})
 
 @dataclass(frozen=True, slots=True)
 class _Kill:
-    """What is to kill the agent: from block `number` on whoever acts has heard of it; `due` in unix seconds."""
+    """What is to end a life: from block `number` on whoever acts has heard of it; `due` in unix seconds."""
 
     number: int
     due: int
@@ -37,6 +38,8 @@ def _kills(chain: ChainFacts) -> list[_Kill]:
         if lapse.fatal is not None:
             what = f"the grace of the lease that had run out in block {lapse.block.number}"
             found.append(_Kill(lapse.block.number, lapse.fatal, what))
+    for away in handovers(chain):
+        found.append(_Kill(away.start, away.since, f"the change of its operator in block {away.start}"))
     return sorted(found, key=lambda kill: kill.due)
 
 

@@ -16,6 +16,7 @@ from agent_guard.audit.receipts import is_signed
 from agent_guard.audit.result import Aspect, Check, Death, Fault, Result
 from agent_guard.audit.stops import NEVER, by_fork, latest_halt, missing_history, pauses, resumed_in, stops
 from agent_guard.audit.stretch import Stretch
+from agent_guard.audit.tenure import handovers
 from agent_guard.entry import Entry, Kind
 from agent_guard.errors import GuardError
 from agent_guard.typed_data.death import is_found_dead
@@ -33,6 +34,7 @@ class Obedience:
     def __init__(self, chain: ChainFacts, limits: LimitsInForce) -> None:
         self._chain, self._limits = chain, limits
         self._stops = stops(chain.history, chain.state, chain.lapses)
+        self._handovers = list(handovers(chain))
         self._pauses = pauses(chain.history)
         self._late = Lateness(chain, limits, self._stops, self._pauses)
         self._halt = latest_halt(chain.history)
@@ -216,12 +218,14 @@ class Obedience:
         """
         if self._halt is None or (began is not None and not self._is_before_halt(began)):
             return False
+        if any(away.start <= self._halt.block.number < away.end for away in self._handovers):
+            return False  # it was another guard's to answer
         saw = entry.block is not None and entry.block.number >= self._halt.block.number
         own = self._halt.agent == entry.agent and entry.meta.get("epoch") == self._halt.epoch
         return saw or own
 
     def _undead(self, until: Entry | None = None) -> str | None:
-        """Whether the life that is open was stopped by the council (before the start `until`), and no end is on record.
+        """Whether the life that is open was to end (before the start `until`), and no end is on record.
 
         A resume does not make up for it: that the agent may run again does not show that it had died.
         """
@@ -229,10 +233,13 @@ class Obedience:
         if started is None or started.block is None:
             return None
         end = until.block.number if until and until.block else NEVER
-        survived = [stop for stop in self._stops if stop.kills and started.block.number < stop.start < end]
+        fatal = [stop for stop in (*self._stops, *self._handovers) if stop.kills]
+        survived = [stop for stop in fatal if started.block.number < stop.start < end]
         if not survived:
             return None
         stop = min(survived, key=lambda stop: stop.start)
+        if stop in self._handovers:
+            return f"{stop.why}, and the log holds no end of the life that began with entry {started.index}"
         return (
             f"the council stopped it in block {stop.start}, and the log holds no death receipt for the life that"
             f" began with entry {started.index}"

@@ -3,7 +3,7 @@
 Guarantees: exact, however many contents are gone: each erasure on record counts for the one entry of this agent that it
 names, and one that names anything else is a fault. That a content is gone without a record is never taken for an
 erasure; that it is still there, although its erasure is on record, is said, and no fault: a crash may lie between the
-two. An erasure counts wherever it stands, proven by a root or in the tail. Memory: three bits per entry at the most.
+two. An erasure counts wherever it stands, proven by a root or in the tail. Memory: four bits per entry at the most.
 """
 
 from collections.abc import Collection
@@ -22,7 +22,7 @@ class Openness:
 
     def __init__(self, is_copy: bool) -> None:
         self._is_copy = is_copy
-        self._own, self._missing, self._recorded = _Bits(), _Bits(), _Bits()
+        self._own, self._missing, self._recorded, self._aside = _Bits(), _Bits(), _Bits(), _Bits()
         self._broken = False
         self._entries = self._gone = self._kept = 0
         self._shown: list[str] = []
@@ -43,6 +43,18 @@ class Openness:
         if entry.kind is _ERASURE and entry.refers_to is not None:
             return self._record(entry, entry.refers_to)
         return None
+
+    def pass_by(self, entry: Entry) -> None:
+        """Takes the next entry about the agent that does not speak of it: what it holds is not missed here.
+
+        Of these an erasure counts all the same: an operator may be asked for one when he guards the agent no more.
+        """
+        if self._broken:
+            return
+        self._own.add(entry.index)
+        self._aside.add(entry.index)
+        if entry.kind is _ERASURE and entry.refers_to is not None:
+            self._record(entry, entry.refers_to)
 
     def take(self, stretch: Stretch) -> None:
         """As `see` for each of its entries, of which none is an erasure and all have their contents."""
@@ -69,7 +81,7 @@ class Openness:
         if erased not in self._own:
             why = f"it records the erasure of entry {erased}, which is none of this agent's"
             return Fault(Aspect.OPENNESS, entry.index, entry.kind.value, why)
-        if erased in self._recorded:
+        if erased in self._recorded or erased in self._aside:
             return None
         self._recorded.add(erased)
         if erased in self._missing:

@@ -127,7 +127,11 @@ class AuditResult:
 
 def worst(checks: Sequence[Check]) -> Result:
     """The result of several checks together."""
-    results = {check.result for check in checks}
+    return worst_of([check.result for check in checks])
+
+
+def worst_of(results: Sequence[Result]) -> Result:
+    """TAMPERED if any is, else INDETERMINATE if any is, else VERIFIED."""
     for result in (Result.TAMPERED, Result.INDETERMINATE):
         if result in results:
             return result

@@ -45,6 +45,7 @@ class Stretch:
         counters: for each agent in it, the counter of its next entry.
         earliest, latest: of their times, unix ms; `ordered`: none is before the one it follows.
         own: indices of the audited agent's.
+        lowest: the lowest height of a block that any names.
         intents: indices of its intents; `asked_until`: the latest time of those, `blocks`: the heights they name.
         answered: what its outcomes refer to.
     """
@@ -57,6 +58,7 @@ class Stretch:
     earliest: int
     latest: int
     ordered: bool
+    lowest: int
     own: Collection[int]
     intents: frozenset[int]
     asked_until: int
@@ -136,7 +138,8 @@ def _spelled(rows: Page, words: _Words) -> str:
 def _stretch(agent: bytes, rows: Page, words: _Words, counters: dict[bytes, int]) -> Stretch | None:
     """What the rest of the audit asks of the entries; None if one answers none before it, or a number is too large."""
     asked = [int(index or -1) for index in words.refers_to]
-    if max(map(int, set(words.block_number))) > MAX_INTEGER or any(map(ge, asked, rows.indices)):
+    numbers = [*map(int, set(words.block_number))]
+    if max(numbers) > MAX_INTEGER or any(map(ge, asked, rows.indices)):
         return None
     mine = list(map(agent.__eq__, rows.agents))
     asks = [own and index < 0 for own, index in zip(mine, asked, strict=True)]
@@ -150,6 +153,7 @@ def _stretch(agent: bytes, rows: Page, words: _Words, counters: dict[bytes, int]
         earliest=int(min(words.time)),
         latest=int(max(words.time)),
         ordered=not any(map(gt, words.time, words.time[1:])),
+        lowest=min(numbers),
         own=range(first, end) if all(mine) else {*compress(rows.indices, mine)},
         intents=frozenset(compress(rows.indices, asks)),
         asked_until=int(max(compress(words.time, asks), default=0)),

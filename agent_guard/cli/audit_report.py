@@ -30,13 +30,18 @@ class Reporting:
     chronicle: "Chronicle | None" = None
 
     def watch(
-        self, pages: "Iterator[Page]", identity: bytes, facts: "ChainFacts | Unreachable"
+        self,
+        pages: "Iterator[Page]",
+        identity: bytes,
+        claimed: "LogIdentity",
+        facts: "ChainFacts | Unreachable",
+        limits: "AuditLimits",
     ) -> "Iterator[Page]":
         """The log for the audit, seen in passing."""
         from agent_guard.report import Chronicle
-        from agent_guard.wiring.reporting import window
+        from agent_guard.wiring.reporting import hearing, window
 
-        self.chronicle = Chronicle(identity, window(facts))
+        self.chronicle = Chronicle(identity, window(facts), hearing(claimed, facts, limits))
         return self.chronicle.watch(pages)
 
     def write(

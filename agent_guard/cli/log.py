@@ -82,7 +82,7 @@ def show(
     with reader_of(agent, log, network, rpc_url) as reader:
         found = get(reader, seq, _whose(agent, guard))
     entry = found.entry
-    content = _absence(found) if found.erased else json.dumps(found.content, ensure_ascii=False)
+    content = _absence(found) or json.dumps(found.content, ensure_ascii=False)
     Output(as_json).result(
         {"rows": [row_of(found)], "truncated": False},
         Prose(f"entry {seq} of {agent}: {words_of(found)}"),
@@ -162,6 +162,7 @@ def row_of(item: "LogEntry") -> dict[str, Any]:
         "meta": dict(entry.meta),
         "content": item.content,
         "erased": item.erased,
+        "unreadable": item.unreadable,
         "erasure": item.erasure
         and {
             "seq": item.erasure.entry.index,
@@ -192,15 +193,22 @@ def _tell(out: Output, item: "LogEntry") -> None:
 
 
 def words_of(item: "LogEntry") -> str:
-    from agent_guard.log.words import in_words
+    from agent_guard.log.words import UNREADABLE, in_words, without_content
 
+    if item.unreadable is not None:
+        return without_content(item.entry, UNREADABLE)
     record = None if item.erasure is None else (item.erasure.entry.index, item.erasure.content)
     return in_words(item.entry, item.content, item.erased, record=record)
 
 
-def _absence(item: "LogEntry") -> str:
+def _absence(item: "LogEntry") -> str | None:
+    """Why the content is not shown; None if it can be."""
     from agent_guard.log.words import erased_by
 
+    if item.unreadable is not None:
+        return f"there, and not shown: {item.unreadable}"
+    if not item.erased:
+        return None
     if item.erasure is None:
         return "not there (no erasure of it is on record here)"
     return erased_by(item.erasure.entry.index, item.erasure.content)

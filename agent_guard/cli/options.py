@@ -58,6 +58,15 @@ LogPlace = Annotated[
         help="The guard's log (a file, or postgresql://…), or a copy of it as tiles. Default: this host's own.",
     ),
 ]
+LogPlaces = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="FILE|DIR|URL",
+        help="The guard's log (a file, or postgresql://…), or a copy of it as tiles; of several operators that guarded"
+        " the agent, one each. Default: this host's own.",
+    ),
+]
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's name.")]
 
 CONFIG_FILE = "agent_guard.toml"

@@ -248,6 +248,7 @@ def _tell(
         "seq": bundle.proof.index,
         "entry": bundle.evidence.entry,
         "content": shown.content,
+        "unreadable": shown.unreadable,
         "size": held.size,
         "root": "0x" + held.root.hex(),
         "operator": bundle.identity.operator,
@@ -263,6 +264,8 @@ def _tell(
         content = (
             "not in the file" if shown.content is None else json.dumps(shown.content, ensure_ascii=False)
         )
+        if shown.unreadable is not None:
+            content = f"there, and not shown: {shown.unreadable}"
         facts += [("kind", entry.kind.value), ("when", Moment(entry.time / 1000)), ("content", content)]
     facts += [("operator", Hash(bundle.identity.operator)), ("root", Hash(held.root)), *in_cells(times)]
     out.result(

@@ -249,7 +249,7 @@ def _witnesses(said: dict[str, Any] | None) -> list[tuple[str, Cell]]:
 
 
 def _deaths(death: dict[str, Any] | None) -> list[tuple[str, Cell]]:
-    from agent_guard.cli.audit import in_words
+    from agent_guard.cli.audit_shown import in_words
 
     if death is None:
         return []

@@ -8,17 +8,19 @@ from typing import Any
 
 from agent_guard.chain.proof import HEADER
 from agent_guard.log.reading import Proof
+from agent_guard.store import Content
 from agent_guard.tlog import Evidence, OpenContent, StateProof, TlogProof
 
 
 def to_bundle(proof: Proof, state: StateProof | None = None) -> str:
-    """The file's text: the entry, its content where it is there, and what the chain's state proves (see `state_of`)."""
-    content, signature = proof.content, proof.checkpoint.signature
+    """The file's text: the entry, its content where it is there, and what the chain's state proves (see `state_of`).
+
+    A content that is not even text (no guard writes one) can't stand in it, and is left out like one that is gone.
+    """
+    signature = proof.checkpoint.signature
     evidence = Evidence(
         entry=proof.body.decode(),
-        content=None
-        if content is None
-        else OpenContent(body=content.body.decode(), salt="0x" + content.salt.hex()),
+        content=_open(proof.content),
         signature="0x" + signature.hex() if signature else None,  # a copy may have none
         state=state,
     )
@@ -35,6 +37,13 @@ def state_of(header: Mapping[str, Any], answer: Mapping[str, Any]) -> StateProof
         root=root,
         size=size,
     )
+
+
+def _open(content: Content | None) -> OpenContent | None:
+    try:
+        return content and OpenContent(body=content.body.decode(), salt="0x" + content.salt.hex())
+    except UnicodeDecodeError:
+        return None
 
 
 def _nodes(given: Sequence[Any]) -> tuple[str, ...]:

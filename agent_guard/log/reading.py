@@ -28,6 +28,8 @@ class LogEntry:
 
     `leaf` is its 32-byte leaf hash, `content` its JSON value, None where that is not there (`erased`); `erasure` is
     then the entry that says it was erased on purpose, None if none was found. A copy as tiles is not searched for it.
+    `unreadable`: why a content that is there is not shown (None: it is): it is no canonical JSON, as no guard writes
+    it, and two readers could take it for two things.
     """
 
     entry: Entry
@@ -35,6 +37,7 @@ class LogEntry:
     content: Any
     erased: bool
     erasure: "LogEntry | None" = None
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,14 @@ def _opened(reader: AnyLog, row: Row) -> LogEntry:
 def _as_it_lies(row: Row) -> LogEntry:
     try:
         entry = Entry.decode(row.body)
-        content = None if row.content is None else canonical.decode(row.content.body)
-    except (MalformedEntry, canonical.NotCanonical) as error:
+    except MalformedEntry as error:
         raise _damaged(row.index, str(error)) from error
-    return LogEntry(entry, row.leaf, content, erased=row.content is None)
+    if row.content is None:
+        return LogEntry(entry, row.leaf, None, erased=True)
+    try:
+        return LogEntry(entry, row.leaf, canonical.decode(row.content.body), erased=False)
+    except canonical.NotCanonical as error:
+        return LogEntry(entry, row.leaf, None, erased=False, unreadable=str(error))
 
 
 def _checkpoint(reader: AnyLog, index: int, size: int | None) -> SavedCheckpoint:

@@ -16,6 +16,8 @@ from agent_guard.typed_data.death import HOW_KNOWN, is_found_dead
 LIMIT = 160
 """Characters of a sentence, unless told otherwise."""
 _VALUE = 60
+UNREADABLE = "its content is not canonical JSON"
+"""Of a content that is there, and that nobody may read: two readers could take it for two things."""
 
 
 def in_words(

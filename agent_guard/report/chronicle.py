@@ -5,14 +5,13 @@ agent's actions the newest, of tools the first `MOST_TOOLS`. Judges nothing and 
 are left to the audit, and a content is shown only if it hashes to the commitment in its entry.
 """
 
-import json
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from agent_guard import canonical, text
 from agent_guard.entry import SALT_SIZE, Entry, Kind, MalformedEntry, commitment
-from agent_guard.log.words import erased_by, in_words, without_content
+from agent_guard.log.words import UNREADABLE, erased_by, in_words, without_content
 from agent_guard.report.buckets import Buckets
 from agent_guard.report.lives import LifeSpans
 from agent_guard.report.model import Line, LogSide
@@ -61,10 +60,16 @@ class Chronicle:
         agent: 32-byte id.
         window: unix seconds from and to which an entry's time is drawn; others are only counted (`odd_times`). None
             if nobody knows what times are possible.
+        speaks: asked of each entry about the agent, in order: whether it speaks of it. What does not is left out.
     """
 
-    def __init__(self, agent: bytes, window: tuple[int, int] | None) -> None:
-        self._agent, self._window = agent, window
+    def __init__(
+        self,
+        agent: bytes,
+        window: tuple[int, int] | None,
+        speaks: Callable[[Entry], bool] = lambda entry: True,
+    ) -> None:
+        self._agent, self._window, self._speaks = agent, window, speaks
         self._kept: dict[Kind, _Kept] = {}
         self._last: deque[_Seen] = deque(maxlen=LAST)
         self._spans = LifeSpans()
@@ -115,9 +120,11 @@ class Chronicle:
             return
         if entry.agent not in (self._agent, FLEET):
             return
-        self.kinds[entry.kind] += 1
         if entry.kind is Kind.ERASURE and len(self._erased) < MOST_ERASURES:
             self._erased.setdefault((entry.agent, entry.refers_to), entry.index)
+        if entry.agent == self._agent and not self._speaks(entry):
+            return
+        self.kinds[entry.kind] += 1
         if entry.kind in ACTIONS:
             self._last.append(_kept(entry, row))
         else:
@@ -161,8 +168,8 @@ def _tool(content: Content | None) -> str:
     if content is None or len(content.body) > SHOWN_CONTENT:
         return UNNAMED
     try:
-        said = json.loads(content.body)
-    except (ValueError, RecursionError):
+        said = canonical.decode(content.body)
+    except canonical.NotCanonical:
         return UNNAMED
     tool = said.get("tool") if isinstance(said, dict) else None
     return text.clean(tool, 60) if isinstance(tool, str) else UNNAMED
@@ -205,4 +212,4 @@ def _words(seen: _Seen, erasure: int | None) -> str:
     try:
         return in_words(entry, canonical.decode(content.body))
     except canonical.NotCanonical:
-        return without_content(entry, "its content is not canonical JSON")
+        return without_content(entry, UNREADABLE)

@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent_guard.errors import GuardError
-from agent_guard.sandbox.processes import read_process
 
-_LEAF = re.compile(r"agent-guard\.(\d+)\.(\d+)\.[A-Za-z0-9_-]+")
 _RECHECK_MS = (
     1  # the kernel announces changes of cgroup.events at most every 10 ms: look again sooner than that
 )
@@ -48,26 +46,6 @@ def own_cgroup(mount: Path, membership: str) -> Path | None:
 def leaf_name(pid: int, started: int, label: str) -> str:
     """The name of a leaf: whose it is (the guard's pid and start time, clock ticks since boot) and what it holds."""
     return f"agent-guard.{pid}.{started}.{re.sub('[^A-Za-z0-9_-]', '-', label)[:64] or '-'}"
-
-
-def remove_stale(parent: Path) -> list[Path]:
-    """Remove the empty leaves of guards that are gone; return those that still hold processes.
-
-    Touches only folders with the names of `leaf_name`.
-    """
-    populated = []
-    for path in sorted(parent.iterdir()):
-        name = _LEAF.fullmatch(path.name)
-        if name is None:
-            continue
-        owner = read_process(int(name[1]))
-        if owner is not None and owner.started == int(name[2]):
-            continue
-        try:
-            path.rmdir()
-        except OSError:
-            populated.append(path)
-    return populated
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
-_STANDING = frozenset("TtZXx")  # stopped, stopped by a tracer, zombie, dead
+_DEAD = frozenset("ZXx")  # zombie, dead
+_STANDING = _DEAD | {"T", "t"}  # stopped, stopped by a tracer
 _RESTING = _STANDING | {"D"}  # D: in the kernel with our SIGSTOP pending; it won't come back to its own code
 
 
@@ -43,6 +44,15 @@ def parse_stat(text: str) -> Process:
 def read_process(pid: int) -> Process | None:
     """The process with that pid, or None if there is none."""
     return _read(_PROC / str(pid) / "stat")
+
+
+def lives(pid: int, started: int) -> bool:
+    """Whether the process that had this pid and start time is still alive: a zombie, not waited for yet, is not.
+
+    It is while any thread of it is, also where the main one has ended.
+    """
+    now = read_process(pid)
+    return now is not None and now.started == started and not _thread_states(pid) <= _DEAD
 
 
 def walk(root: int) -> Iterator[Process]:

@@ -14,8 +14,8 @@ from agent_guard.entry import Entry, Kind, MalformedEntry
 from agent_guard.errors import GuardError
 from agent_guard.guard.supervisor import DeathReceipt, Occurrence, Supervisor, Trouble
 from agent_guard.log.recorder import Recorder
-from agent_guard.sandbox.cgroup import remove_stale
 from agent_guard.sandbox.launch import launch
+from agent_guard.sandbox.leftovers import remove_stale
 from agent_guard.sandbox.mode import Choice, choose_mode
 from agent_guard.sandbox.view import ContainerSpec, Limits
 from agent_guard.session.scene import Scene

@@ -18,7 +18,6 @@ from agent_guard.store import Reader
 from agent_guard.typed_data.death import HOW_KNOWN
 
 REASON = "found dead by the next guard; the moment of its death is not known"
-_BEGINS_OR_ENDS = frozenset({Kind.START.value, Kind.EXIT.value, Kind.DEATH.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +66,14 @@ def look(agent: str, note: Path, now_ms: Callable[[], int]) -> Looked | None:
 
 
 def is_open(reader: Reader, agent_id: bytes, start: int) -> bool:
-    """Whether the entry at `start` began a life of this agent that has no end, and after which no other began."""
+    """Whether the entry at `start` began a life of this agent that has no end, and after which no other began.
+
+    Reads what began and ended lives, and nothing of what was done in them.
+    """
     row = reader.row(start)
     if row is None or (row.agent, row.kind) != (agent_id, Kind.START.value):
         return False
-    return not any(row.kind in _BEGINS_OR_ENDS for row in reader.rows(start + 1, agent=agent_id))
+    return next(reader.turns(agent_id, start + 1), None) is None
 
 
 def record(looked: Looked, agent_id: bytes, books: Books) -> Step | None:

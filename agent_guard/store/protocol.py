@@ -60,6 +60,12 @@ class Reader(Protocol):
     def erasures(self, start: int = 0) -> Iterator[Row]:
         """The rows that record an erasure (by their column `kind`), from index `start` on, in order, streaming."""
 
+    def turns(self, agent: bytes, start: int = 0) -> Iterator[Row]:
+        """The rows that begin or end a life of an agent (`kind`: start, exit, death), from index `start` on, in order.
+
+        Through an index of their own, so that it costs by what is found and not by what was done in between.
+        """
+
     def leaves(self, start: int, end: int) -> Iterator[bytes]:
         """The leaf hashes from `start` to `end` - 1; AG515 if one of them is missing or no hash."""
 

@@ -1,6 +1,7 @@
 """Gathers the chain's side of an audit, all of it at one block, and finds the log to hold against it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from agent_guard.store import Page, SqliteReader
 from agent_guard.store.tiles import TileLog
 from agent_guard.types import FLEET, AgentState, Block, LogIdentity
 from agent_guard.wiring import Connection, connect
+from agent_guard.wiring.appointing import SizesAt
 from agent_guard.wiring.publishing import is_url, source_of
 from agent_guard.wiring.storing import ON_A_SERVER, of_operator, open_reader
 
@@ -66,9 +68,9 @@ def open_log(where: str, password_file: Path | None = None) -> AnyLog:
     return TileLog(source_of(where)) if tiled else SqliteReader(Path(where))
 
 
-def log_of(reader: AnyLog, pages: Iterator[Page]) -> Log:
-    """The log as an audit takes it; `pages` are the reader's, as somebody watches them pass."""
-    return Log(reader.identity(), pages, is_copy=isinstance(reader, TileLog))
+def log_of(reader: AnyLog, claimed: LogIdentity, pages: Iterator[Page]) -> Log:
+    """The log as an audit takes it: whose it said it is; `pages` are the reader's, as somebody watches them pass."""
+    return Log(claimed, pages, is_copy=isinstance(reader, TileLog))
 
 
 def checkpoint_of(reader: AnyLog, size: int) -> str | None:
@@ -90,8 +92,8 @@ def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> Chain
     happenings = sorted(
         _happenings(connection, agent, first, last, block_at), key=lambda place: (place[0], place[1])
     )
-    told = [happening for _, _, happening in happenings]
-    operator = _operator(state, told, claimed)
+    operator = _operator(state, [happening for _, _, happening in happenings], claimed)
+    sizes = SizesAt([(block, place) for block, place, _ in happenings])
     extensions = Anchors(
         Extension(
             block=block_at(event.block_number),
@@ -99,8 +101,9 @@ def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> Chain
             new_size=event.arguments["newSize"],
             root=bytes(event.arguments["root"]),
         )
-        for event in history.events(contract, "Extended", first, last, operator=operator)
+        for event in sizes.watch(history.events(contract, "Extended", first, last, operator=operator))
     )
+    told = [replace(one, size=size) for (_, _, one), size in zip(happenings, sizes, strict=True)]
     return ChainFacts(
         identity=LogIdentity(connection.deployment.chain_id, contract.address, operator),
         as_of=last,
@@ -154,6 +157,8 @@ def _happenings(
                         until=arguments.get("until", 0),
                         operator=arguments.get("newOperator", arguments.get("operator", "")),
                         by_fork=kind is Event.HALTED and arguments["voters"] == 0,
+                        former=arguments.get("oldOperator", ""),
+                        former_size=arguments.get("oldSize", 0),
                     ),
                 )
 

@@ -30,9 +30,10 @@ from agent_guard.log.anchor import Anchor
 from agent_guard.log.cosigning import Cosigning
 from agent_guard.log.erasure import Eraser
 from agent_guard.log.recorder import Recorder
-from agent_guard.sandbox.cgroup import Cgroup, remove_stale
+from agent_guard.sandbox.cgroup import Cgroup
 from agent_guard.sandbox.deadman import Deadman
 from agent_guard.sandbox.launch import launch
+from agent_guard.sandbox.leftovers import remove_stale
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
 from agent_guard.sandbox.view import agent_uid

@@ -1,5 +1,6 @@
 """What a chain has to say of one head of a log: asked for making a proof, and for verifying one."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from agent_guard.audit import Unreachable
@@ -15,6 +16,7 @@ from agent_guard.settings import Settings
 from agent_guard.tlog import StateProof
 from agent_guard.types import Block, LogIdentity
 from agent_guard.wiring import Connection, connect
+from agent_guard.wiring.appointing import SizesAt, place
 
 
 def anchored_root(connection: Connection, operator: str, size: int, at: Block) -> bytes | None:
@@ -43,7 +45,7 @@ def root_for(
     try:
         at = connection.endpoint.block()
         extensions = list(_extensions(connection, operator, at))
-        held = list(terms(_changes(connection, agent, operator, extensions, at), operator))
+        held = list(terms(_changes(connection, agent, extensions, at), operator))
     except GuardError as error:
         return Unreachable(error.message), None
     term = next((one for one in held if one.covers(index)), None)
@@ -111,34 +113,25 @@ def _root_among(extensions: Iterable[Event], size: int) -> bytes | None:
     )
 
 
-def _changes(
-    connection: Connection, agent: bytes, operator: str, extensions: Sequence[Event], at: Block
-) -> list[Change]:
-    """Who was to guard an agent, from its registration on; `size` is of the log of `operator`, given its anchors."""
+def _changes(connection: Connection, agent: bytes, extensions: Sequence[Event], at: Block) -> list[Change]:
+    """Who was to guard an agent, from its registration on; `size` is of the log whose anchors are given."""
     first = connection.deployment.deploy_block
     found = [
         event
         for name in ("Registered", "OperatorChanged")
         for event in history.events(connection.contract, name, first, at, agent=agent)
     ]
-    changes = []
-    for event in sorted(found, key=_place):
-        said, size = event.arguments, 0
-        for extension in extensions:
-            if _place(extension) > _place(event):
-                break
-            size = extension.arguments["newSize"]
-        changes.append(
-            Change(
-                block=event.block_number,
-                operator=said["newOperator"] if "newOperator" in said else said["operator"],
-                size=size,
-                former=said.get("oldOperator", ""),
-                former_size=said.get("oldSize", 0),
-            )
+    found.sort(key=place)
+    sizes = SizesAt([*map(place, found)])
+    deque(sizes.watch(extensions), maxlen=0)
+    return [
+        Change(
+            block=event.block_number,
+            operator=said["newOperator"] if "newOperator" in said else said["operator"],
+            size=size,
+            former=said.get("oldOperator", ""),
+            former_size=said.get("oldSize", 0),
         )
-    return changes
-
-
-def _place(event: Event) -> tuple[int, int]:
-    return event.block_number, event.log_index
+        for event, size in zip(found, sizes, strict=True)
+        for said in [event.arguments]
+    ]

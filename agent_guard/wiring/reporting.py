@@ -1,14 +1,17 @@
 """Gathers what an audit's report says beside the audit: who decides and who voted, and the proof of the death."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from agent_guard.audit import AuditResult, ChainFacts, Result, Unreachable
+from agent_guard.audit import AuditLimits, AuditResult, ChainFacts, Result, Unreachable
+from agent_guard.audit.hearing import Hearing
 from agent_guard.chain import history
+from agent_guard.entry import Entry
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import prove
 from agent_guard.report.model import ChainSide, EntryProof, Leaseless, Vote
-from agent_guard.types import FLEET, Action
+from agent_guard.types import FLEET, Action, LogIdentity
 from agent_guard.wiring import Connection
 from agent_guard.wiring.auditing import open_log
 
@@ -40,6 +43,15 @@ def _leaseless(facts: ChainFacts) -> list[Leaseless]:
     return [
         Leaseless(lapse.block, facts.block_at(lapse.end), lapse.fatal, lapse.ended) for lapse in facts.lapses
     ]
+
+
+def hearing(
+    claimed: LogIdentity, facts: ChainFacts | Unreachable, limits: AuditLimits
+) -> Callable[[Entry], bool]:
+    """Which of the agent's entries in a log speak of it, as an audit takes them: all, if the chain can't be asked."""
+    if isinstance(facts, Unreachable):
+        return lambda entry: True
+    return Hearing(facts, limits).takes if claimed == facts.identity else lambda entry: False
 
 
 def window(facts: ChainFacts | Unreachable) -> tuple[int, int] | None:

@@ -17,11 +17,13 @@ from agent_guard.errors import GuardError
 from agent_guard.sandbox import container as container_module
 from agent_guard.sandbox import probe as probe_module
 from agent_guard.sandbox.bubblewrap import gated
-from agent_guard.sandbox.cgroup import Cgroup, remove_stale
+from agent_guard.sandbox.cgroup import Cgroup
 from agent_guard.sandbox.container import Container
 from agent_guard.sandbox.launch import launch as start
+from agent_guard.sandbox.leftovers import remove_stale
 from agent_guard.sandbox.mode import Choice, Mode, choose_mode
 from agent_guard.sandbox.probe import probe
+from agent_guard.sandbox.processes import read_process
 from agent_guard.sandbox.view import ContainerSpec
 
 pytestmark = pytest.mark.drill
@@ -300,6 +302,42 @@ def test_killed_guard_takes_the_agent_with_it(state: str, choice: Choice, tmp_pa
     while choice.parent is not None and list(choice.parent.glob(f"agent-guard.{guard.pid}.*")):
         remove_stale(choice.parent)  # the pipe ends shortly before the kernel calls the leaf empty
         assert time.monotonic() < deadline
+
+
+def test_leaf_of_a_guard_that_died_and_is_not_waited_for_is_removed(tmp_path: Path) -> None:
+    choice = choose_mode()
+    if choice.parent is None:
+        pytest.skip(choice.why)
+    argv = [
+        sys.executable,
+        "-c",
+        _GUARD,
+        choice.mode.value,
+        str(tmp_path),
+        "import time; time.sleep(60)",
+        "running",
+    ]
+    root = str(Path(container_module.__file__).parents[2])
+    guard = subprocess.Popen(argv, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root})
+    assert guard.stderr is not None
+    assert guard.stderr.readline() == b"up\n"
+    named = f"agent-guard.{guard.pid}.*"
+    (leaf,) = choice.parent.glob(named)
+    remove_stale(choice.parent)
+    assert leaf.exists(), "the leaf of a living guard was taken"
+    guard.kill()
+    os.waitid(os.P_PID, guard.pid, os.WEXITED | os.WNOWAIT)  # dead, and a zombie from here on
+    try:
+        dead = read_process(guard.pid)
+        assert dead is not None
+        assert dead.state == "Z"
+        deadline = time.monotonic() + 10
+        while leaf.exists():
+            remove_stale(choice.parent)
+            assert time.monotonic() < deadline, "a zombie was taken for a living guard"
+    finally:
+        guard.wait()
+        guard.stderr.close()
 
 
 def test_leaf_of_a_living_guard_is_left_alone(launch: Callable[..., Agent]) -> None:

@@ -49,6 +49,7 @@ WHERE before < {PAGE_BYTES} ORDER BY leaf_index
 
 _PAGE = _page("e.leaf_index < %s AND (%s::bytea IS NULL OR e.agent = %s)")
 _ERASURES = _page("e.kind = 'erasure'")
+_TURNS = _page("e.kind IN ('start', 'exit', 'death') AND e.agent = %s")
 _ONE = f"SELECT {_FITTING} FROM ({_SIZED} WHERE e.leaf_index = %s) AS sized"  # noqa: S608
 _LAST = f"""
 SELECT {_FITTING} FROM ({_SIZED} ORDER BY e.leaf_index DESC LIMIT %s) AS sized ORDER BY leaf_index
@@ -152,8 +153,12 @@ class PostgresReader:
         return pages_of(self.rows())
 
     def erasures(self, start: int = 0) -> Iterator[Row]:
-        """The rows that record an erasure, from index `start` on, in order; through an index of their own."""
+        """The rows that record an erasure, from `start` on, in order; through an index of their own."""
         return self._paged(_ERASURES, start)
+
+    def turns(self, agent: bytes, start: int = 0) -> Iterator[Row]:
+        """The rows that begin or end a life of an agent, from `start` on, in order; through an index of their own."""
+        return self._paged(_TURNS, start, agent)
 
     def _paged(self, query: str, start: int, *values: object) -> Iterator[Row]:
         """The rows of a query from index `start` on, page by page."""

@@ -38,6 +38,7 @@ CREATE TABLE {log}.entry (
   UNIQUE (agent, counter)
 );
 CREATE INDEX erasure ON {log}.entry (leaf_index) WHERE kind = 'erasure';
+CREATE INDEX turn ON {log}.entry (agent, leaf_index) WHERE kind IN ('start', 'exit', 'death');
 CREATE TABLE {log}.content (leaf_index bigint PRIMARY KEY, salt bytea NOT NULL, body bytea NOT NULL);
 CREATE TABLE {log}.idempotency (
   agent bytea NOT NULL, key_hash bytea NOT NULL CHECK (octet_length(key_hash) = 32), leaf_index bigint NOT NULL,

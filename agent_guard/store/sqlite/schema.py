@@ -30,6 +30,8 @@ CREATE TABLE entry (
 ) STRICT""",
     # Erasures are few, and looked for at every start: one that was recorded and not done is finished then.
     "CREATE INDEX erasure ON entry (leaf_index) WHERE kind = 'erasure'",
+    # So are the turns of an agent's lives. (A log that was made without this index is read through, and right as well.)
+    "CREATE INDEX turn ON entry (agent, leaf_index) WHERE kind IN ('start', 'exit', 'death')",
     """
 CREATE TABLE content (leaf_index INTEGER PRIMARY KEY, salt BLOB NOT NULL, body BLOB NOT NULL) STRICT""",
     """

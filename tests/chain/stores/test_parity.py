@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,10 @@ import pytest
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import pages_until_damage
 from agent_guard.merkle import node_hash
-from agent_guard.store import Content, Reader, Row, SavedCheckpoint, Store
+from agent_guard.session.found_dead import is_open
+from agent_guard.store import Content, Reader, Row, SavedCheckpoint, SqliteReader, Store
+from agent_guard.store.postgres import PostgresReader
+from agent_guard.store.postgres.reader import _TURNS
 from agent_guard.store.rows import PAGE_ROWS
 from tests.chain.stores.conftest import Place
 from tests.unit.store.conftest import IDENTITY, OTHER, WALKER, make_row
@@ -43,6 +47,52 @@ def test_appended_rows_are_read_back_as_they_were(place: Place, store: Store) ->
         with reader.another() as other:
             assert other.identity() == IDENTITY
             assert other.where == reader.where
+
+
+LIVES = {3: "start", 900: "exit", 901: "start", 1_500: "death", 2_399: "start"}
+"""Of one agent, among 2,400 entries."""
+
+
+@pytest.fixture
+def lives(place: Place, store: Store) -> Iterator[Reader]:
+    """A log of two agents of which one began and ended its lives at `LIVES`, and the other at 0."""
+    rows = [make_row(at, WALKER if at % 3 == 0 or at in LIVES else OTHER) for at in range(2_400)]
+    store.append(
+        [row._replace(kind=LIVES.get(row.index, "start" if row.index == 1 else row.kind)) for row in rows]
+    )
+    with place.reader() as reader:
+        yield reader
+
+
+def test_turns_of_an_agents_lives_are_found_among_many_entries_in_order_and_from_anywhere(
+    lives: Reader,
+) -> None:
+    assert [(row.index, row.kind) for row in lives.turns(WALKER)] == list(LIVES.items())
+    assert [row.index for row in lives.turns(WALKER, 4)] == [900, 901, 1_500, 2_399]
+    assert [row.index for row in lives.turns(WALKER, 901)] == [901, 1_500, 2_399]
+    assert next(lives.turns(WALKER, 901)) == lives.row(901)
+    assert list(lives.turns(WALKER, 2_400)) == []
+    assert [row.index for row in lives.turns(OTHER)] == [1]
+    assert list(lives.turns(b"n" * 32)) == []
+
+
+def test_a_life_is_open_until_it_ended_or_another_began(lives: Reader) -> None:
+    assert [start for start in (*LIVES, 1, 2, 5_000) if is_open(lives, WALKER, start)] == [2_399]
+    assert is_open(lives, OTHER, 1)
+
+
+def test_turns_are_found_through_an_index_of_their_own(lives: Reader) -> None:
+    """However much was done in a life: neither store walks over it."""
+    if isinstance(lives, SqliteReader):
+        asked: list[str] = []
+        lives._connection.set_trace_callback(asked.append)
+        list(lives.turns(WALKER, 4))
+        plan = str(lives._connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall())
+        assert "SEARCH e USING INDEX turn (agent=? AND leaf_index>?)" in plan
+    else:
+        assert isinstance(lives, PostgresReader)
+        plan = str(lives._all(f"EXPLAIN {_TURNS}", 4, WALKER))
+        assert "using turn on" in plan.lower()
 
 
 def test_empty_log_has_no_rows_counters_or_checkpoints_but_an_owner(store: Store) -> None:

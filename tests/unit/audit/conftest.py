@@ -3,7 +3,7 @@
 import itertools
 import sqlite3
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -42,6 +42,7 @@ def audited(
     chain: ChainFacts | Unreachable,
     limits: AuditLimits = AuditLimits(),  # noqa: B008 - frozen
     most: int = 3,
+    beside: Collection[str] = (),
 ) -> AuditResult:
     """An audit, made twice: by stretches of up to `most`, and with each entry looked at alone. Both say the same."""
     rows: list[Row] = []
@@ -59,9 +60,9 @@ def audited(
 
     module = "agent_guard.audit.examination"
     with mock.patch("agent_guard.audit.stretch.LEAST", 1):
-        at_once = audit(agent, replace(log, pages=again(most)), chain, limits)
+        at_once = audit(agent, replace(log, pages=again(most)), chain, limits, beside=beside)
     with mock.patch(f"{module}.stretch_of", return_value=None):
-        one_by_one = audit(agent, replace(log, pages=again()), chain, limits)
+        one_by_one = audit(agent, replace(log, pages=again()), chain, limits, beside=beside)
     assert at_once == one_by_one
     return at_once
 
@@ -128,6 +129,20 @@ class World:
     def happens(self, event: Event, agent: bytes = ME, **details: Any) -> None:
         self.history.append(happening(event, self.now, agent, **details))
 
+    def hands_over(self, operator: str) -> None:
+        """The council makes another, or this operator again, the agent's guard, at the present height."""
+        former, size = self.guarding, self.extensions[-1].new_size if self.extensions else 0
+        former_size = size if former == self.identity.operator else 7
+        details = {"size": size, "former": former, "former_size": former_size}
+        self.happens(Event.OPERATOR_CHANGED, operator=operator, **details)
+
+    @property
+    def guarding(self) -> str:
+        """Who guards the agent now."""
+        changes = (Event.REGISTERED, Event.OPERATOR_CHANGED)
+        held = [one.operator for one in self.history if one.event in changes]
+        return held[-1] if held else IDENTITY.operator
+
     def close(self) -> None:
         self.recorder.close()
         self.store.close()
@@ -139,18 +154,20 @@ class World:
             identity=self.identity,
             as_of=block(self.now),
             head=head,
-            state=agent_state(self.state, head),
+            state=replace(agent_state(self.state, head), operator=self.guarding),
             history=tuple(self.history),
             extensions=Anchors(self.extensions),
             block_at=lambda number: block(number) if number <= self.now else None,
         )
         return replace(facts, **changes)
 
-    def audit(self, chain: ChainFacts | Unreachable | None = None, **limits: Any) -> AuditResult:
+    def audit(
+        self, chain: ChainFacts | Unreachable | None = None, beside: Collection[str] = (), **limits: Any
+    ) -> AuditResult:
         self.recorder.close()
         with SqliteReader(self.path) as reader, reader.snapshot():
             log = Log(reader.identity(), pages_until_damage(reader))
-            return audited(ME, log, chain or self.facts(), AuditLimits(**limits))
+            return audited(ME, log, chain or self.facts(), AuditLimits(**limits), beside=beside)
 
     # -- the forger
 

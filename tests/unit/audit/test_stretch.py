@@ -261,6 +261,9 @@ def chains(draw: st.DrawFn, given: list[Row]) -> ChainFacts:
     for number in sorted(draw(st.lists(st.integers(1, 11), max_size=3))):
         event = draw(st.sampled_from([Event.HALTED, Event.PAUSED, Event.RESUMED]))
         history.append(happening(event, number, until=BLOCKS[number].timestamp + 150))
+    for number in sorted(draw(st.lists(st.integers(1, 11), max_size=3))):
+        history.append(handover(number, history, extensions))
+    history.sort(key=lambda happening: happening.block.number)
     head = Head(old, tree.root(), 0)
     return ChainFacts(
         identity=IDENTITY,
@@ -277,6 +280,15 @@ def happening(event: Event, number: int, until: int = 0) -> Happening:
     return Happening(
         event, ME, BLOCKS[number], 1, until, IDENTITY.operator if event is Event.REGISTERED else ""
     )
+
+
+def handover(number: int, history: list[Happening], extensions: list[Extension]) -> Happening:
+    """From this log's operator to another one, or back to him."""
+    size = max((one.new_size for one in extensions if one.block.number < number), default=0)
+    former = [one.operator for one in history if one.operator][-1]
+    other = "another" if former == IDENTITY.operator else IDENTITY.operator
+    made = happening(Event.OPERATOR_CHANGED, number)
+    return replace(made, operator=other, size=size, former=former, former_size=size)
 
 
 @settings(max_examples=300)

@@ -54,6 +54,22 @@ def test_entry_that_is_not_there_or_anothers_is_refused(
         assert caught.value.code == "AG540"
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"b":1,"a":2}', b'{"a":1,"a":1}', b'{"a": 1}', b"[1.0]", b"\xff", b"", b"[" * 100_000]
+)
+def test_content_that_is_no_canonical_json_is_there_and_not_shown(
+    reader: Reader, path: Path, body: bytes
+) -> None:
+    """And keeps nobody from reading the rest."""
+    with sqlite3.connect(path) as shell:
+        shell.execute("DROP TRIGGER content_update")
+        shell.execute("UPDATE content SET body = ? WHERE leaf_index = 3", (body,))
+    shown = reading.get(reader, 3)
+    assert (shown.content, shown.erased, shown.erasure) == (None, False, None)
+    assert shown.unreadable
+    assert [one.unreadable is None for one in reading.entries(reader)] == [at != 3 for at in range(20)]
+
+
 def test_erased_content_is_shown_as_erased(reader: Reader, path: Path) -> None:
     with sqlite3.connect(path) as shell:
         shell.execute("DELETE FROM content WHERE leaf_index = 3")

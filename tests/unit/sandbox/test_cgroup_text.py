@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_guard.sandbox.cgroup import Cgroup, find_cgroup2, leaf_name, own_cgroup, remove_stale
+from agent_guard.sandbox.cgroup import Cgroup, find_cgroup2, leaf_name, own_cgroup
+from agent_guard.sandbox.leftovers import remove_stale
 from agent_guard.sandbox.processes import read_process
 
 pytestmark = pytest.mark.unit

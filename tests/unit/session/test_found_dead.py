@@ -32,8 +32,9 @@ class Log:
     def row(self, index: int) -> Any:
         return self.rows_[index] if index < len(self.rows_) else None
 
-    def rows(self, start: int, end: int | None = None, agent: bytes | None = None) -> Any:
-        return (row for row in self.rows_[start:end] if row.agent == agent)
+    def turns(self, agent: bytes, start: int) -> Any:
+        turns = {"start", "exit", "death"}
+        return (row for row in self.rows_[start:] if row.agent == agent and row.kind in turns)
 
     def books(self) -> Books:
         return Books(
