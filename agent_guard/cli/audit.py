@@ -57,7 +57,7 @@ def audit(
     (6): something could not be checked, and what. Needs the log and any node of the chain; believes no one. Who of
     the named witnesses cosigned the proven head is said beside it, and changes no result.
     """
-    from agent_guard.audit import AuditLimits, Unreachable
+    from agent_guard.audit import AuditLimits, ChainFacts, Unreachable
     from agent_guard.audit import audit as examine
     from agent_guard.audit.witnesses import cosigned, root_on_chain
     from agent_guard.log.reading import pages_until_damage
@@ -86,7 +86,12 @@ def audit(
     where = find_log(chosen, connection, identity, log)
     with open_log(where, chosen.store_password_file) as reader, reader.snapshot():
         claimed = reader.identity()
-        facts = connection if isinstance(connection, Unreachable) else gather(connection, identity, claimed)
+        facts: ChainFacts | Unreachable
+        if isinstance(connection, Unreachable):
+            facts = connection
+        else:
+            with out.progress("reading the chain", None) as advance:
+                facts = gather(connection, identity, claimed, advance)
         age = chosen.max_unanchored_age
         limits = AuditLimits(chosen.max_unanchored_entries, age, age, max_overrun)
         pages = pages_until_damage(reader)
