@@ -24,8 +24,8 @@ from agent_guard.errors import GuardError
 FIRST_BLOCKS = 8_192
 """What nearly all providers take."""
 MOST_BLOCKS = 131_072
-MANY_LOGS = 2_000
-"""An answer with more makes the next ranges smaller: a few megabytes are held for each lane."""
+MANY_LOGS = 1_000
+"""An answer with more makes the next ranges smaller: two megabytes or so are held for each lane."""
 PATIENCE = 16
 """Rounds that must go well before more blocks are asked for than were once refused: a rule is seldom lifted."""
 SILENCES = 3

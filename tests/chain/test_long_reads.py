@@ -144,6 +144,18 @@ def test_facts_are_those_of_asking_one_by_one(past: Any) -> None:
     assert len(read.lapses) == 1
 
 
+def test_progress_grows_to_the_number_of_blocks(past: Any) -> None:
+    told: list[tuple[int, int]] = []
+    read = gather(
+        past.connection, agent_id(AGENT), log_of(past), lambda done, total: told.append((done, total))
+    )
+
+    assert isinstance(read, ChainFacts)
+    total = read.as_of.number - past.connection.deployment.deploy_block + 1
+    assert told == sorted(told)
+    assert (told[-1], {of for _, of in told}) == ((total, total), {total})
+
+
 @pytest.mark.parametrize(
     ("first", "most", "many"), [(1, 1, 2000), (3, 8, 2000), (16, 64, 1), (9999, 9999, 2000)]
 )
