@@ -73,6 +73,7 @@ bench: install  ## gas and the log, beside what they are made of; the kill's lat
 	python scripts/bench_gas.py
 	python scripts/bench_log.py
 	python scripts/bench_growth.py
+	python scripts/bench_chain.py
 	python scripts/bench_kill.py
 
 compile: install  ## compile the contracts into the package's artifacts

@@ -55,12 +55,22 @@ class Row:
 
 
 @contextmanager
-def running_anvil() -> Iterator[Web3]:
-    """A fresh chain on a free port, for as long as the block lasts."""
+def running_anvil(*options: str) -> Iterator[Web3]:
+    """A fresh chain on a free port, for as long as the block lasts. `options` are Anvil's own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [str(ANVIL), "--port", str(port), "--host", "127.0.0.1", "--mnemonic", MNEMONIC, "--silent"]
+    command = [
+        str(ANVIL),
+        "--port",
+        str(port),
+        "--host",
+        "127.0.0.1",
+        "--mnemonic",
+        MNEMONIC,
+        "--silent",
+        *options,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         web3 = Web3(HTTPProvider(f"http://127.0.0.1:{port}", exception_retry_configuration=None))

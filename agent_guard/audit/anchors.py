@@ -23,10 +23,14 @@ class Anchors(Sequence[Extension]):
     def __init__(self, extensions: Iterable[Extension]) -> None:
         self._packed = bytearray()
         for one in extensions:
-            block = one.block
-            self._packed += _FORM.pack(
-                block.number, block.hash, block.timestamp, one.old_size, one.new_size, one.root
-            )
+            self.append(one)
+
+    def append(self, one: Extension) -> None:
+        """Takes one that is newer than all others."""
+        block = one.block
+        self._packed += _FORM.pack(
+            block.number, block.hash, block.timestamp, one.old_size, one.new_size, one.root
+        )
 
     def __len__(self) -> int:
         return len(self._packed) // _FORM.size

@@ -27,7 +27,13 @@ from agent_guard.types import Block
 REVERTED = 3
 """The code of an error that carries a revert's data, as geth and all others give it."""
 ANSWER_LIMIT = 16 << 20
-"""Bytes of one answer; the events of 2,000 blocks take far less."""
+"""Bytes of one answer."""
+LOGS_LIMIT = 4 << 20
+"""Of `eth_getLogs`, whose answers are as large as the range asked for (chain/ranges.py), several of them at once."""
+
+
+class TooLargeError(ValueError):
+    """An answer had more bytes than its limit."""
 
 
 class _BoundedProvider(HTTPProvider):
@@ -50,21 +56,21 @@ class _BoundedProvider(HTTPProvider):
         ) as response:
             response.raise_for_status()
             try:
-                body = _read(response.raw, ends)
+                body = _read(response.raw, ends, LOGS_LIMIT if method == "eth_getLogs" else ANSWER_LIMIT)
             except urllib3.exceptions.HTTPError as error:
                 raise requests.ConnectionError(error) from error
         check_depth(body)
         return body
 
 
-def _read(raw: urllib3.HTTPResponse, ends: float) -> bytes:
+def _read(raw: urllib3.HTTPResponse, ends: float, limit: int) -> bytes:
     body = bytearray()
     while part := raw.read1(1 << 16):
         body += part
         if time.monotonic() > ends:
             raise requests.Timeout("the answer came too slowly")
-        if len(body) > ANSWER_LIMIT:
-            raise ValueError(f"the answer is larger than {ANSWER_LIMIT} bytes")
+        if len(body) > limit:
+            raise TooLargeError(f"the answer is larger than {limit} bytes")
     return bytes(body)
 
 

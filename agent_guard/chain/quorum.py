@@ -27,6 +27,18 @@ _QUANTITIES = frozenset(
 )
 """What an answer decides about nothing but our own transaction. The median: one node can't make us pay too much."""
 _BY_TAG = frozenset(("latest", "finalized"))
+_LOG = (
+    "address",
+    "topics",
+    "data",
+    "blockNumber",
+    "blockHash",
+    "transactionHash",
+    "transactionIndex",
+    "logIndex",
+    "removed",
+)
+"""Of a log, what all nodes give; the block's time, too, but only some."""
 _BLOCKS = frozenset(("eth_getBlockByHash", "eth_getBlockByNumber"))
 OWED = 16
 """Answers that an endpoint may owe; until it gives one it is asked nothing more."""
@@ -87,12 +99,13 @@ class _QuorumProvider(JSONBaseProvider):
 
     def _same(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         said: dict[str, str] = {}
-        votes: Counter[str] = Counter()
+        agreeing: dict[str, list[RPCResponse]] = {}
         for name, answer in self._answers(method, params):
             said[name] = word = _word(method, answer)
-            votes[word] += 1
-            if votes[word] >= self._quorum:
-                return answer
+            same = agreeing.setdefault(word, [])
+            same.append(answer)
+            if len(same) >= self._quorum:
+                return _with_times(same) if method == "eth_getLogs" else answer
         if (
             method == "eth_getTransactionReceipt"
         ):  # some have it and some not yet: whoever waits for it asks again
@@ -170,13 +183,33 @@ def _plain(answer: object) -> RPCResponse | None:
 def _word(method: str, answer: RPCResponse) -> str:
     """What is compared: the result, or the error without the words in which it is put.
 
-    Of a block, what its hash covers; the rest (its size, say) nodes give or leave out as they please.
+    Of a block, what its hash covers, of a log, what it says and where it stands; the rest (a block's size, say) nodes
+    give or leave out as they please.
     """
     if "result" in answer:
         result: Any = answer["result"]
         if method in _BLOCKS and isinstance(result, dict):
             result = {name: result.get(name) for name in ("hash", *HEADER)}
+        elif method == "eth_getLogs" and isinstance(result, list):
+            result = [_of_log(log) if isinstance(log, dict) else log for log in result]
         return json.dumps(result, sort_keys=True, default=str)
     error = answer.get("error")
     named = {key: error.get(key) for key in ("code", "data")} if isinstance(error, dict) else {}
     return json.dumps({"error": named}, sort_keys=True, default=str)
+
+
+def _of_log(log: dict[str, Any]) -> dict[str, Any]:
+    return {name: log.get(name) for name in _LOG}
+
+
+def _with_times(same: Sequence[RPCResponse]) -> RPCResponse:
+    """Of answers with the same logs, one with the times of their blocks if all say the same; else without."""
+    first: Any = same[0]
+    logs = first.get("result")
+    if not isinstance(logs, list) or all(answer == first for answer in same):
+        return first  # type: ignore[no-any-return]
+    return {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "result": [_of_log(log) if isinstance(log, dict) else log for log in logs],
+    }

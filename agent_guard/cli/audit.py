@@ -17,7 +17,7 @@ from agent_guard.cli.proof import EXIT_CODES, STYLES, proof_in, root_on_chain
 from agent_guard.errors import GuardError
 
 if TYPE_CHECKING:
-    from agent_guard.audit import AuditLimits, Unreachable
+    from agent_guard.audit import AuditLimits, ChainFacts, Unreachable
     from agent_guard.checkpoint import CosignatureVerifier
     from agent_guard.log.reading import AnyLog
     from agent_guard.types import LogIdentity
@@ -95,10 +95,10 @@ class _Examining:
         from agent_guard.audit.witnesses import cosigned, root_on_chain
         from agent_guard.log.reading import pages_until_damage
         from agent_guard.typed_data import agent_id
-        from agent_guard.wiring.auditing import checkpoint_of, gather, log_of
+        from agent_guard.wiring.auditing import checkpoint_of, log_of
 
         identity, asked, wanted = agent_id(self.agent), self.connection, self.report
-        facts = asked if isinstance(asked, Unreachable) else gather(asked, identity, claimed)
+        facts = asked if isinstance(asked, Unreachable) else self._gather(asked, identity, claimed)
         beside = [claim.operator for claim in self.claims]
         with reader.snapshot():
             pages = pages_until_damage(reader)
@@ -112,6 +112,14 @@ class _Examining:
         if wanted:
             wanted.write(self.out, result, where, claimed, self.limits, asked, facts, said)
         return Audited(where, claimed, result, said)
+
+    def _gather(
+        self, connection: "Connection", identity: bytes, claimed: "LogIdentity"
+    ) -> "ChainFacts | Unreachable":
+        from agent_guard.wiring.auditing import gather
+
+        with self.out.progress("reading the chain", None) as advance:
+            return gather(connection, identity, claimed, advance)
 
 
 def _lone_proof(places: Sequence[str | None], *, wants_report: bool) -> str | None:

@@ -170,9 +170,12 @@ class Output:
 
     @contextmanager
     def progress(self, label: str, total: int | None) -> Iterator[Any]:
-        """Yields `advance(done)`; draws a bar on a terminal when it takes longer than half a second."""
+        """Yields `advance(done)`; draws a bar on a terminal when it takes longer than half a second.
+
+        `advance(done, total)` where the total turns out later.
+        """
         if self.as_json or not self.stderr.isatty():
-            yield lambda done: None
+            yield lambda done, total=None: None
             return
         from rich.console import Console
         from rich.progress import Progress
@@ -181,8 +184,8 @@ class Output:
         with Progress(console=Console(file=self.stderr), transient=True, disable=False) as bar:
             task = bar.add_task(text.clean(label), total=total, visible=False)
 
-            def advance(done: int) -> None:
-                bar.update(task, completed=done, visible=time.monotonic() - started > 0.5)
+            def advance(done: int, total: int | None = None) -> None:
+                bar.update(task, completed=done, total=total, visible=time.monotonic() - started > 0.5)
 
             yield advance
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from agent_guard.chain.council import CouncilContract
 from agent_guard.chain.history import Event, events
+from agent_guard.chain.lanes import Lanes
 from agent_guard.types import FLEET, Action, Block, State
 from agent_guard.voting.motion import default_param
 
@@ -30,12 +31,13 @@ def open_questions(
         first_block: where the council was deployed.
         agent: only this agent's.
     """
-    filters = {} if agent is None else {"agent": agent}
+    about = () if agent is None else (agent,)
     council = contract.council(block)
     asked: dict[tuple[bytes, Action, bytes], None] = {}
-    for event in events(contract, "Voted", first_block, block, **filters):
-        if event.arguments["setVersion"] == council.set_version:
-            asked.setdefault(_question(event))
+    with Lanes() as lanes:
+        for event in events(contract, ["Voted"], first_block, block, about, lanes):
+            if event.arguments["setVersion"] == council.set_version:
+                asked.setdefault(_question(event))
     found = [
         _count(contract, block, council.signers, *key) for key in asked if _stands(contract, block, *key)
     ]

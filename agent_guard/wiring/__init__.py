@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eth_account.signers.local import LocalAccount
@@ -13,6 +13,7 @@ from agent_guard.chain.council import CouncilContract
 from agent_guard.chain.deployment import Deployment
 from agent_guard.chain.endpoint import Endpoint
 from agent_guard.chain.log_verifier import LogVerifier
+from agent_guard.chain.patience import PatientEndpoint
 from agent_guard.chain.quorum import QuorumEndpoint
 from agent_guard.chain.sender import Sender
 from agent_guard.errors import GuardError
@@ -37,6 +38,11 @@ class Connection:
 
     def sender(self, account: LocalAccount) -> Sender:
         return sender(self.endpoint, account, self.settings)
+
+    def patient(self) -> "Connection":
+        """The same, asked again where an endpoint fails in passing: for long reads that nobody's stop waits for."""
+        endpoint = PatientEndpoint(self.endpoint)
+        return replace(self, endpoint=endpoint, contract=CouncilContract(endpoint, self.deployment.address))
 
     def voting(self) -> Voting:
         return Voting(self.contract, self.deployment.chain_id)

@@ -1,9 +1,11 @@
 """Gathers the chain's side of an audit, all of it at one block, and finds the log to hold against it."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+
+from eth_utils.address import is_checksum_address
 
 from agent_guard.audit import (
     Anchors,
@@ -17,22 +19,24 @@ from agent_guard.audit import (
 )
 from agent_guard.audit.leases import Grant, grants, lapses
 from agent_guard.chain import history
+from agent_guard.chain.dating import dated
+from agent_guard.chain.lanes import Lanes
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import AnyLog
 from agent_guard.session.places import Places
 from agent_guard.settings import Settings
 from agent_guard.store import Page, SqliteReader
 from agent_guard.store.tiles import TileLog
-from agent_guard.types import FLEET, AgentState, Block, LogIdentity
+from agent_guard.types import FLEET, AgentState, Block, Council, LogIdentity
 from agent_guard.wiring import Connection, connect
-from agent_guard.wiring.appointing import SizesAt
 from agent_guard.wiring.publishing import is_url, source_of
 from agent_guard.wiring.storing import ON_A_SERVER, of_operator, open_reader
 
 # What makes the chain's side unknown, where an audit still can look at the log alone.
 UNKNOWN = ("AG201", "AG202", "AG203")
 BLOCKS_KEPT = 1_024
-"""Of those read, the latest: a busy guard anchors in every block there is."""
+"""Of those looked up one by one, the latest."""
+_HAPPENINGS = {kind.value: kind for kind in Event}
 
 
 def connect_or_say_why(settings: Settings) -> Connection | Unreachable:
@@ -45,10 +49,19 @@ def connect_or_say_why(settings: Settings) -> Connection | Unreachable:
         return Unreachable(error.message)
 
 
-def gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainFacts | Unreachable:
-    """The chain's facts about an agent, for the log that claims to be `claimed`."""
+def gather(
+    connection: Connection,
+    agent: bytes,
+    claimed: LogIdentity,
+    progress: Callable[[int, int], None] = lambda blocks, total: None,
+) -> ChainFacts | Unreachable:
+    """The chain's facts about an agent, for the log that claims to be `claimed`.
+
+    Args:
+        progress: told how many blocks of the council's life have been read, and of how many, now and then.
+    """
     try:
-        return _gather(connection, agent, claimed)
+        return _gather(connection.patient(), agent, claimed, progress)
     except GuardError as error:
         if error.code not in UNKNOWN:
             raise
@@ -84,83 +97,116 @@ def checkpoint_of(reader: AnyLog, size: int) -> str | None:
     return saved.note if saved is not None and saved.size == size else None
 
 
-def _gather(connection: Connection, agent: bytes, claimed: LogIdentity) -> ChainFacts:
-    contract, first = connection.contract, connection.deployment.deploy_block
-    last = connection.endpoint.block()
-    state = contract.snapshot([agent], last)[agent]
+def _gather(
+    connection: Connection, agent: bytes, claimed: LogIdentity, progress: Callable[[int, int], None]
+) -> ChainFacts:
+    contract, last = connection.contract, connection.endpoint.block()
+    state, council = contract.snapshot([agent], last)[agent], contract.council(last)
     block_at = lru_cache(BLOCKS_KEPT)(connection.endpoint.block)
-    happenings = sorted(
-        _happenings(connection, agent, first, last, block_at), key=lambda place: (place[0], place[1])
-    )
-    operator = _operator(state, [happening for _, _, happening in happenings], claimed)
-    sizes = SizesAt([(block, place) for block, place, _ in happenings])
-    extensions = Anchors(
-        Extension(
-            block=block_at(event.block_number),
-            old_size=event.arguments["oldSize"],
-            new_size=event.arguments["newSize"],
-            root=bytes(event.arguments["root"]),
-        )
-        for event in sizes.watch(history.events(contract, "Extended", first, last, operator=operator))
-    )
-    told = [replace(one, size=size) for (_, _, one), size in zip(happenings, sizes, strict=True)]
+    past = _Past(agent)
+    past.read(connection, _operators(state, claimed), last, progress)
+    operator = _operator(state, past.told, claimed)
     return ChainFacts(
         identity=LogIdentity(connection.deployment.chain_id, contract.address, operator),
         as_of=last,
         head=contract.head(operator, last),
         state=state,
-        history=told,
-        extensions=extensions,
+        history=past.beside(operator),
+        extensions=past.extensions.get(operator, Anchors(())),
         block_at=lambda number: block_at(number) if number <= last.number else None,
-        lapses=_lapses(connection, agent, told, first, last, block_at),
+        lapses=_lapses(past, council, last, block_at),
     )
 
 
-def _lapses(
-    connection: Connection,
-    agent: bytes,
-    told: list[Happening],
-    first: int,
-    last: Block,
-    block_at: Callable[[int], Block],
-) -> list[Lapse]:
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the council's events tell of an agent, and of the logs that may be its operator's; oldest first.
+
+    `sizes`: beside each of `told`, how many entries each operator's log had on chain then; `size_of`: has so far.
+    """
+
+    agent: bytes
+    told: list[Happening] = field(default_factory=list)
+    sizes: list[dict[str, int]] = field(default_factory=list)
+    renewals: list[history.Event] = field(default_factory=list)
+    extensions: dict[str, Anchors] = field(default_factory=dict)
+    size_of: dict[str, int] = field(default_factory=dict)
+
+    def read(
+        self,
+        connection: Connection,
+        operators: Iterable[str],
+        last: Block,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Reads all of it in one pass, since whose log it is the pass has yet to tell. Raises AG201, AG209."""
+        contract, first = connection.contract, connection.deployment.deploy_block
+        kinds = (*_HAPPENINGS, "Renewed", "Extended")
+        about: list[bytes | str] = [self.agent, FLEET, *operators]
+        with Lanes() as lanes:
+            found = history.events(contract, kinds, first, last, about, lanes, progress)
+            for event, block in dated(connection.endpoint, found, lanes):
+                self._take(event, block)
+
+    def _take(self, event: history.Event, block: Block) -> None:
+        if event.name == "Extended":
+            anchors = self.extensions.setdefault(event.arguments["operator"], Anchors(()))
+            anchors.append(_extension(event, block))
+            self.size_of[event.arguments["operator"]] = event.arguments["newSize"]
+        elif event.name != "Renewed":
+            for happening in _happening(event, block):
+                self.told.append(happening)
+                self.sizes.append(dict(self.size_of))
+        elif event.arguments["agent"] == self.agent:
+            self.renewals.append(event)
+
+    def beside(self, operator: str) -> list[Happening]:
+        """What was told, each with the size of this operator's log then."""
+        return [
+            replace(one, size=sizes.get(operator, 0))
+            for one, sizes in zip(self.told, self.sizes, strict=True)
+        ]
+
+
+def _extension(event: history.Event, block: Block) -> Extension:
+    said = event.arguments
+    return Extension(block, said["oldSize"], said["newSize"], bytes(said["root"]))
+
+
+def _happening(event: history.Event, block: Block) -> Iterator[Happening]:
+    """An event that bears on the agent or the fleet; none for the veto of anything but a resume."""
+    kind, said = _HAPPENINGS[event.name], event.arguments
+    if kind is Event.VETOED and any(said["param"]):
+        return
+    yield Happening(
+        event=kind,
+        agent=bytes(said["agent"]),
+        block=block,
+        epoch=said.get("epoch", 0),
+        until=said.get("until", 0),
+        operator=said.get("newOperator", said.get("operator", "")),
+        by_fork=kind is Event.HALTED and said["voters"] == 0,
+        former=said.get("oldOperator", ""),
+        former_size=said.get("oldSize", 0),
+    )
+
+
+def _lapses(past: _Past, council: Council, last: Block, block_at: Callable[[int], Block]) -> list[Lapse]:
     """When the agent had no lease. A renewal's own time is the end of its lease less its length."""
-    timing = connection.contract.council(last).timing
+    timing = council.timing
     if not timing.lease:
         return []
     renewals = [
         Grant(event.block_number, event.arguments["leaseUntil"] - timing.lease, event.arguments["leaseUntil"])
-        for event in history.events(connection.contract, "Renewed", first, last, agent=agent)
+        for event in past.renewals
     ]
-    granted = grants(told, renewals, agent, timing.lease)
+    granted = grants(past.told, renewals, past.agent, timing.lease)
     return list(lapses(granted, timing.lease_grace, last, block_at))
 
 
-def _happenings(
-    connection: Connection, agent: bytes, first: int, last: Block, block_at: Callable[[int], Block]
-) -> Iterator[tuple[int, int, Happening]]:
-    """Every event that bears on the agent or the fleet, with its place in the chain."""
-    for whom in (agent, FLEET):
-        for kind in Event:
-            for event in history.events(connection.contract, kind.value, first, last, agent=whom):
-                arguments = event.arguments
-                if kind is Event.VETOED and any(arguments["param"]):
-                    continue
-                yield (
-                    event.block_number,
-                    event.log_index,
-                    Happening(
-                        event=kind,
-                        agent=whom,
-                        block=block_at(event.block_number),
-                        epoch=arguments.get("epoch", 0),
-                        until=arguments.get("until", 0),
-                        operator=arguments.get("newOperator", arguments.get("operator", "")),
-                        by_fork=kind is Event.HALTED and arguments["voters"] == 0,
-                        former=arguments.get("oldOperator", ""),
-                        former_size=arguments.get("oldSize", 0),
-                    ),
-                )
+def _operators(state: AgentState, claimed: LogIdentity) -> set[str]:
+    """Whose anchors to read. What a database says of itself may be any text."""
+    return {state.operator, *filter(is_checksum_address, [claimed.operator])}
 
 
 def _operator(state: AgentState, told: list[Happening], claimed: LogIdentity) -> str:

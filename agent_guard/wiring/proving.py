@@ -1,7 +1,6 @@
 """What a chain has to say of one head of a log: asked for making a proof, and for verifying one."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 
 from agent_guard.audit import Unreachable
 from agent_guard.audit.terms import Change, Term, terms, why_not
@@ -10,13 +9,13 @@ from agent_guard.chain import history
 from agent_guard.chain.deployment import Deployment
 from agent_guard.chain.head_proof import head_slots, operator_slot
 from agent_guard.chain.history import Event
+from agent_guard.chain.lanes import Lanes
 from agent_guard.errors import GuardError
 from agent_guard.log.bundle import state_of
 from agent_guard.settings import Settings
 from agent_guard.tlog import StateProof
 from agent_guard.types import Block, LogIdentity
 from agent_guard.wiring import Connection, connect
-from agent_guard.wiring.appointing import SizesAt, place
 
 
 def anchored_root(connection: Connection, operator: str, size: int, at: Block) -> bytes | None:
@@ -25,7 +24,13 @@ def anchored_root(connection: Connection, operator: str, size: int, at: Block) -
     None if it never held a head of that size. Raises AG201.
     """
     head = connection.contract.head(operator, at)
-    return head.root if head.size == size else _root_among(_extensions(connection, operator, at), size)
+    if head.size == size:
+        return head.root
+    with Lanes() as lanes:
+        first = connection.deployment.deploy_block
+        return _root_among(
+            history.events(connection.contract, ["Extended"], first, at, [operator], lanes), size
+        )
 
 
 def root_for(
@@ -43,15 +48,14 @@ def root_for(
         return other, None
     operator = identity.operator
     try:
-        at = connection.endpoint.block()
-        extensions = list(_extensions(connection, operator, at))
-        held = list(terms(_changes(connection, agent, extensions, at), operator))
+        past = _past(connection.patient(), agent, operator)
+        held = list(terms(_changes(past, operator), operator))
     except GuardError as error:
         return Unreachable(error.message), None
     term = next((one for one in held if one.covers(index)), None)
     if term is None:
         return Unreachable(why_not(held, operator, index)), None
-    return _root_among(extensions, size), term
+    return _root_among(past, size), term
 
 
 def asking_chain(settings: Settings) -> Callable[[LogIdentity, int], bytes | None]:
@@ -100,38 +104,40 @@ def state_proof(connection: Connection, operator: str, agent: bytes, at: Block) 
         return state_of(header, answer)
 
 
-def _extensions(connection: Connection, operator: str, at: Block) -> Iterator[Event]:
-    """All anchors of an operator's log up to a block, oldest first."""
-    return history.events(
-        connection.contract, "Extended", connection.deployment.deploy_block, at, operator=operator
-    )
+def _past(connection: Connection, agent: bytes, operator: str) -> list[Event]:
+    """Who was to guard an agent, and all anchors of an operator's log, oldest first."""
+    kinds, first = ("Registered", "OperatorChanged", "Extended"), connection.deployment.deploy_block
+    with Lanes() as lanes:
+        last = connection.endpoint.block()
+        return list(history.events(connection.contract, kinds, first, last, (agent, operator), lanes))
 
 
-def _root_among(extensions: Iterable[Event], size: int) -> bytes | None:
+def _root_among(past: Iterable[Event], size: int) -> bytes | None:
     return next(
-        (bytes(one.arguments["root"]) for one in extensions if one.arguments["newSize"] == size), None
+        (
+            bytes(one.arguments["root"])
+            for one in past
+            if one.name == "Extended" and one.arguments["newSize"] == size
+        ),
+        None,
     )
 
 
-def _changes(connection: Connection, agent: bytes, extensions: Sequence[Event], at: Block) -> list[Change]:
-    """Who was to guard an agent, from its registration on; `size` is of the log whose anchors are given."""
-    first = connection.deployment.deploy_block
-    found = [
-        event
-        for name in ("Registered", "OperatorChanged")
-        for event in history.events(connection.contract, name, first, at, agent=agent)
-    ]
-    found.sort(key=place)
-    sizes = SizesAt([*map(place, found)])
-    deque(sizes.watch(extensions), maxlen=0)
-    return [
-        Change(
-            block=event.block_number,
-            operator=said["newOperator"] if "newOperator" in said else said["operator"],
-            size=size,
-            former=said.get("oldOperator", ""),
-            former_size=said.get("oldSize", 0),
+def _changes(past: Iterable[Event], operator: str) -> list[Change]:
+    """Who was to guard an agent, from its registration on; `size` is of the log of `operator`."""
+    changes, size = [], 0
+    for event in past:
+        said = event.arguments
+        if event.name == "Extended":
+            size = said["newSize"]
+            continue
+        changes.append(
+            Change(
+                block=event.block_number,
+                operator=said["newOperator"] if "newOperator" in said else said["operator"],
+                size=size,
+                former=said.get("oldOperator", ""),
+                former_size=said.get("oldSize", 0),
+            )
         )
-        for event, size in zip(found, sizes, strict=True)
-        for said in [event.arguments]
-    ]
+    return changes

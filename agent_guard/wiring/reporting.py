@@ -1,17 +1,19 @@
 """Gathers what an audit's report says beside the audit: who decides and who voted, and the proof of the death."""
 
+from collections import deque
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 from agent_guard.audit import AuditLimits, AuditResult, ChainFacts, Result, Unreachable
 from agent_guard.audit.hearing import Hearing
 from agent_guard.chain import history
+from agent_guard.chain.dating import dated
+from agent_guard.chain.lanes import Lanes
 from agent_guard.entry import Entry
 from agent_guard.errors import GuardError
 from agent_guard.log.reading import prove
 from agent_guard.report.model import ChainSide, EntryProof, Leaseless, Vote
-from agent_guard.types import FLEET, Action, LogIdentity
+from agent_guard.types import FLEET, Action, Block, LogIdentity
 from agent_guard.wiring import Connection
 from agent_guard.wiring.auditing import open_log
 
@@ -30,7 +32,7 @@ def chain_side(
     try:
         leaseless = _leaseless(facts)
         council = connection.contract.council(facts.as_of)
-        votes = _votes(connection, agent, facts)
+        votes = _votes(connection.patient(), agent, facts)
     except GuardError as error:  # the audit stands without it
         unread = error.message
     return ChainSide(
@@ -80,23 +82,22 @@ def death_proof(
 
 def _votes(connection: Connection, agent: bytes, facts: ChainFacts) -> list[Vote]:
     """The newest votes about the agent and the fleet, oldest first."""
-    first, block_at = connection.deployment.deploy_block, cache(connection.endpoint.block)
-    found = [
-        event
-        for whom in (agent, FLEET)
-        for event in history.events(connection.contract, "Voted", first, facts.as_of, agent=whom)
-    ]
-    found.sort(key=lambda event: (event.block_number, event.log_index))
-    return [
-        Vote(
-            block=block_at(event.block_number),
-            action=Action(event.arguments["action"]),
-            signer=event.arguments["signer"],
-            agent=bytes(event.arguments["agent"]),
-            epoch=event.arguments["epoch"],
-            votes=event.arguments["votes"],
-            needed=event.arguments["needed"],
-            transaction=event.transaction_hash,
-        )
-        for event in found[-MOST_VOTES:]
-    ]
+    contract, first, about = connection.contract, connection.deployment.deploy_block, (agent, FLEET)
+    with Lanes() as lanes:
+        found = history.events(contract, ["Voted"], first, facts.as_of, about, lanes)
+        newest = deque(found, MOST_VOTES)
+        return [_vote(event, block) for event, block in dated(connection.endpoint, newest, lanes)]
+
+
+def _vote(event: history.Event, block: Block) -> Vote:
+    said = event.arguments
+    return Vote(
+        block=block,
+        action=Action(said["action"]),
+        signer=said["signer"],
+        agent=bytes(said["agent"]),
+        epoch=said["epoch"],
+        votes=said["votes"],
+        needed=said["needed"],
+        transaction=event.transaction_hash,
+    )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent_guard.chain import history
+from agent_guard.chain import history, ranges
 from agent_guard.typed_data import agent_id
 from agent_guard.types import FLEET
 
@@ -10,7 +10,8 @@ pytestmark = pytest.mark.chain
 
 
 def test_events_of_more_blocks_than_one_query_takes_are_all_found_in_order(town, monkeypatch):
-    monkeypatch.setattr(history, "BLOCKS_PER_QUERY", 2)
+    monkeypatch.setattr(ranges, "FIRST_BLOCKS", 2)
+    monkeypatch.setattr(ranges, "MOST_BLOCKS", 2)
     first = town.connection.deployment.deploy_block
     # A vote in every block, so that one left out between two queries would be missed.
     town.register("one")
@@ -22,7 +23,7 @@ def test_events_of_more_blocks_than_one_query_takes_are_all_found_in_order(town,
     assert history.registered_agents(town.contract, first, last) == [
         agent_id(name) for name in ("one", "two", "three")
     ]
-    voted = list(history.events(town.contract, "Voted", first, last))
+    voted = list(history.events(town.contract, ["Voted"], first, last))
     assert len(voted) == 6
     assert [event.block_number for event in voted] == sorted(event.block_number for event in voted)
 

@@ -125,7 +125,7 @@ def test_the_reason_goes_on_chain_as_its_hash(town, agent):
 
     vote(town, "halt", agent, "--reason", "it read what it should not")
 
-    voted = list(events(town.contract, "Voted", town.height(), town.connection.endpoint.block()))
+    voted = list(events(town.contract, ["Voted"], town.height(), town.connection.endpoint.block()))
     assert voted[-1].arguments["reason"] == bytes(Web3.keccak(text="it read what it should not"))
 
 
