@@ -104,15 +104,16 @@ def one_by_one(town: Any) -> tuple[list[Extension], list[Happening]]:
     def logs(name: str, **whose: object) -> list[Any]:
         return list(contract.events[name]().get_logs(argument_filters=whose, from_block=0))
 
+    extended = logs("Extended", operator=town.address("operator"))
     anchors = [
         Extension(block_at(log["blockNumber"]), said["oldSize"], said["newSize"], said["root"])
-        for log in logs("Extended", operator=town.address("operator"))
+        for log in extended
         for said in [log["args"]]
     ]
     told = [
         (
-            (log["blockNumber"], log["logIndex"]),
-            _happening(kind, whom, log["args"], block_at(log["blockNumber"])),
+            _place(log),
+            _happening(kind, whom, log["args"], block_at(log["blockNumber"]), before(extended, log)),
         )
         for whom in (agent_id(AGENT), FLEET)
         for kind in Event
@@ -121,10 +122,18 @@ def one_by_one(town: Any) -> tuple[list[Extension], list[Happening]]:
     return anchors, [happening for _, happening in sorted(told, key=lambda pair: pair[0])]
 
 
-def _happening(kind: Event, whom: bytes, said: Any, block: Any) -> Happening:
-    return Happening(
-        kind, whom, block, said.get("epoch", 0), said.get("until", 0), said.get("operator", ""), by_fork=False
-    )
+def before(extended: list[Any], log: Any) -> int:
+    """The size of the log whose anchors these are, when another event took place."""
+    return max((one["args"]["newSize"] for one in extended if _place(one) < _place(log)), default=0)
+
+
+def _place(log: Any) -> tuple[int, int]:
+    return log["blockNumber"], log["logIndex"]
+
+
+def _happening(kind: Event, whom: bytes, said: Any, block: Any, size: int) -> Happening:
+    operator, epoch, until = said.get("operator", ""), said.get("epoch", 0), said.get("until", 0)
+    return Happening(kind, whom, block, epoch, until, operator, by_fork=False, size=size)
 
 
 # --- the same facts, in fewer requests -------------------------------------------------------------------------------
