@@ -44,7 +44,7 @@ def ask(choice: Choice, folder: Path, code: str, **fields: Any) -> Any:
     script = f"{_REPORT}\n{code}\nPath('answer').write_text(json.dumps(answer))"
     container = launch(ContainerSpec((sys.executable, "-c", script), work, **fields), choice)
     try:
-        assert container.wait(10) == 0
+        assert container.wait(60) == 0
     finally:
         container.close()
     return json.loads((work / "answer").read_text())
@@ -227,12 +227,12 @@ def test_agent_imports_the_sdk_package(choice: Choice, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("code", "expected"), [("exit 0", 0), ("exit 42", 42), ("kill -TERM $$", 143)])
 def test_exit_code_is_the_agents_own(code: str, expected: int, choice: Choice, tmp_path: Path) -> None:
     container = launch(ContainerSpec(("sh", "-c", code), tmp_path), choice)
-    assert container.wait(5) == expected
+    assert container.wait(60) == expected
 
 
 def test_standard_input_is_empty(choice: Choice, tmp_path: Path) -> None:
     container = launch(ContainerSpec(("sh", "-c", "read x && exit 1; exit 9"), tmp_path), choice)
-    assert container.wait(5) == 9
+    assert container.wait(60) == 9
 
 
 def test_refused_folder_starts_nothing(choice: Choice, tmp_path: Path) -> None:
