@@ -6,6 +6,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -165,6 +166,13 @@ def until(what: str, happened: Callable[[], object], seconds: float = PATIENCE) 
 @pytest.fixture(name="until")
 def until_() -> Callable[..., None]:
     return until
+
+
+@pytest.fixture
+def socket_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for a Unix socket's name in the 107 bytes that the kernel takes."""
+    with tempfile.TemporaryDirectory(prefix="agent-guard-", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def until_closed(client: socket.socket) -> bytes:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
+def door(tmp_path: Path, socket_folder: Path) -> Iterator[Door]:
     with ExitStack() as stack:
         store = stack.enter_context(
             SqliteStore(tmp_path / "log.db", LogIdentity(1, "0x" + "Aa" * 20, "0x" + "Bb" * 20))
@@ -96,7 +96,7 @@ def door(tmp_path: Path) -> Iterator[Door]:
             return Standing("alice", verdict, BLOCK, None)
 
         gate = Gate("alice", standing, recorder, lambda: (0, 0.0), History("alice", readers[0]), Limits())
-        path = tmp_path / "guard.sock"
+        path = socket_folder / "guard.sock"
         opened = Door(path, serve(gate, path, LIMITS), readers[1])
         stack.callback(opened.server.stop)
         yield opened
@@ -564,8 +564,8 @@ def test_a_path_longer_than_the_kernel_takes_is_served_and_found(tmp_path):
             Guard(folder / "guard.sock", timeout=0.2).status()
 
 
-def test_a_stale_socket_is_replaced(tmp_path):
-    path = tmp_path / "guard.sock"
+def test_a_stale_socket_is_replaced(socket_folder):
+    path = socket_folder / "guard.sock"
     bind_socket(path).close()
 
     with bind_socket(path) as bound:
@@ -575,8 +575,8 @@ def test_a_stale_socket_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("backlog", [0, 5])
-def test_a_living_socket_is_not_taken_over(tmp_path, backlog):
-    path = tmp_path / "guard.sock"
+def test_a_living_socket_is_not_taken_over(socket_folder, backlog):
+    path = socket_folder / "guard.sock"
     with bind_socket(path) as bound:
         bound.listen(backlog)
         waiting = [socket.socket(socket.AF_UNIX) for _ in range(backlog + 3)]

@@ -188,12 +188,9 @@ def until(happened: Callable[[], object], seconds: float = 60) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_leaves_no_process_behind(
-    tmp_path_factory: pytest.TempPathFactory, signum: int
-) -> None:
-    folder = Path(tmp_path_factory.mktemp("interrupted"))
-    for place in (folder, folder.parent, folder.parent.parent):
-        place.chmod(0o755)  # agents of other users must get through
+def test_an_interrupted_run_leaves_no_process_behind(socket_folder: Path, signum: int) -> None:
+    folder = socket_folder
+    folder.chmod(0o755)  # agents of other users must get through
     command = [sys.executable, "-m", "agent_guard", "drill", "run", "fork-storm"]
     process = subprocess.Popen(
         [
@@ -274,11 +271,11 @@ def ask(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def test_docker_is_reached_where_its_socket_takes_a_connection(
-    ask: Callable[..., list[str]], tmp_path: Path
+    ask: Callable[..., list[str]], socket_folder: Path
 ) -> None:
     import socket
 
-    path = tmp_path / "docker.sock"
+    path = socket_folder / "docker.sock"
     assert ask("delegating.docker", f"delegating.DOCKER_SOCKETS = ({str(path)!r},)")[0].startswith(
         "attempted"
     )

@@ -189,13 +189,12 @@ def test_network_is_off_unless_asked_for(net: str, choice: Choice, tmp_path: Pat
 
 
 def test_agent_reaches_the_guard_through_its_socket_and_cannot_replace_it(
-    choice: Choice, tmp_path: Path
+    choice: Choice, tmp_path: Path, socket_folder: Path
 ) -> None:
-    folder = tmp_path / "s"
-    folder.mkdir()
+    socket_folder.chmod(0o755)
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(folder / "guard.sock"))
-        (folder / "guard.sock").chmod(0o666)
+        server.bind(str(socket_folder / "guard.sock"))
+        (socket_folder / "guard.sock").chmod(0o666)
         server.listen()
         thread = threading.Thread(target=lambda: server.accept()[0].sendall(b"hello"))
         thread.start()
@@ -204,7 +203,7 @@ client = socket.socket(socket.AF_UNIX)
 client.connect(os.environ['AGENT_GUARD_SOCKET'])
 answer = [client.recv(9).decode(), attempt(lambda: os.unlink(os.environ['AGENT_GUARD_SOCKET']))]
 """
-        answer = ask(choice, tmp_path, code, socket_dir=folder)
+        answer = ask(choice, tmp_path, code, socket_dir=socket_folder)
         thread.join()
     assert answer[0] == "hello"
     assert answer[1] in ("OSError", "PermissionError")

@@ -58,7 +58,7 @@ class Server:
             **self._settings,
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
-            "unix_socket_directories": str(self.folder),
+            "unix_socket_directories": "",  # their paths may be no longer than 107 bytes
         }
         given = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
