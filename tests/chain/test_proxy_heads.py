@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -262,6 +263,9 @@ def test_proxy_of_a_chain_that_stands_still_hangs_with_it_and_can_be_stopped(anv
     with Proxy(anvil.url) as proxy, subscribed(proxy) as connection:
         os.kill(anvil.pid, signal.SIGSTOP)
         try:
+            while ") T " not in Path(f"/proc/{anvil.pid}/stat").read_text():
+                time.sleep(0.01)
+            heard(connection)  # what it had said before
             connection.send('{"jsonrpc":"2.0","id":5,"method":"eth_chainId","params":[]}')
             assert is_silent(connection)
             began = time.monotonic()

@@ -70,7 +70,7 @@ def until_commits_wait(place: PostgresPlace) -> None:
         ).rowcount:
             assert time.monotonic() < deadline
             if commit is None or commit.done():
-                commit = aside.submit(probe.execute, "SELECT pg_current_xact_id()")
+                commit = aside.submit(probe.execute, "SELECT pg_logical_emit_message(true, '', '')")
             time.sleep(0.02)
 
 
