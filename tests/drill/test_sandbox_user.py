@@ -178,9 +178,11 @@ except OSError:
 open("answer", "w").write(str(count))
 '''
 argv = (sys.executable, "-I", "-S", "-c", agent)
-others = [os.fork() or time.sleep(20) or os._exit(0) for _ in range(20)]
+others = [os.fork() or time.sleep(60) or os._exit(0) for _ in range(20)]
 container = launch(ContainerSpec(argv, Path.cwd(), limits=Limits(pids=30)), choose_mode())
 container.wait(60)
+for pid in others:
+    os.kill(pid, 9)
 print(json.dumps(int(Path("answer").read_text())))
 """
     assert 20 < user_answer(user_folder, code) < 30
