@@ -23,8 +23,10 @@ from unittest import mock
 import hypothesis
 import pytest
 
-# A time limit for an example says more of the machine's load than of the code.
-hypothesis.settings.register_profile("unhurried", deadline=None)
+# A time limit for an example, or for making ten of them, says more of the machine's load than of the code.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parents[1]
@@ -121,7 +123,7 @@ class Cli:
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.wait(timeout=10)
+                    process.wait(timeout=60)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
@@ -185,7 +187,7 @@ class Town:
         eth = self.connection.endpoint.web3.eth
         for signer in signers:
             sent = call.transact({"from": self.address(signer), "gas": 500_000})
-            receipt = eth.wait_for_transaction_receipt(sent, timeout=10, poll_latency=0.02)
+            receipt = eth.wait_for_transaction_receipt(sent, timeout=60, poll_latency=0.02)
             assert receipt["status"] == 1
 
     def prove_fork(self, agent: str) -> None:
@@ -201,7 +203,7 @@ class Town:
         call = self.contract.contract.functions.proveFork(operator.address, [agent_id(agent)], *heads, [], [])
         eth = self.connection.endpoint.web3.eth
         sent = call.transact({"from": self.address("signer3"), "gas": 500_000})
-        assert eth.wait_for_transaction_receipt(sent, timeout=10, poll_latency=0.02)["status"] == 1
+        assert eth.wait_for_transaction_receipt(sent, timeout=60, poll_latency=0.02)["status"] == 1
 
     def ballot(self, action: str, agent: str, signer: str, *options: object) -> Path:
         """A signed ballot in a file."""
@@ -274,7 +276,9 @@ def _found(anvil: Any, folder: Path, keys: Any, timing: dict[str, int]) -> Town:
     network = folder / "deployments/devnet"
     shutil.copytree(keys.folder.parent, network)
     keys = replace(keys, folder=network / "keystores", password_file=network / "password")
-    settings = parse("", {}, {"rpc_url": (anvil.url,), "deployments": folder / "deployments"})
+    # How long a guard waits for a node is the tests' affair where they say so; here the chain is asked, however slow.
+    given = {"rpc_url": (anvil.url,), "deployments": folder / "deployments", "rpc_timeout": 30.0}
+    settings = parse("", {}, given)
     endpoint = wiring.endpoint(settings)
     payer = wiring.unlock(settings, wiring.KeyChoice(None, keys.folder / "operator", keys.password_file))
     made = records.create(

@@ -8,6 +8,7 @@ import httpx
 
 from agent_guard.checkpoint import CosignatureVerifier
 from tests.conftest import Cli
+from tests.ports import free_port
 
 
 class Process:
@@ -18,7 +19,7 @@ class Process:
         cli: Cli,
         state: Path,
         *logs: str,
-        port: int = 0,
+        port: int | None = None,
         name: str = "witness.example/w",
         options: tuple[object, ...] = (),
     ) -> None:
@@ -32,7 +33,7 @@ class Process:
             "--state",
             state,
             "--listen",
-            f"127.0.0.1:{port}",
+            f"127.0.0.1:{free_port() if port is None else port}",
             "--json",
             *given,
             *options,
@@ -49,8 +50,8 @@ class Process:
         return int(self.url.rpartition(":")[2])
 
     def post(self, body: bytes) -> httpx.Response:
-        return httpx.post(f"{self.url}/add-checkpoint", content=body, timeout=10, trust_env=False)
+        return httpx.post(f"{self.url}/add-checkpoint", content=body, timeout=60, trust_env=False)
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(timeout=15)
+        return self.process.wait(timeout=60)

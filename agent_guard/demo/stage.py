@@ -12,7 +12,7 @@ from typing import Any
 
 from agent_guard.errors import GuardError
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Stage:
@@ -43,7 +43,7 @@ class Stage:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         for line in (done.stderr + done.stdout).splitlines():
             self.show(line)
@@ -95,7 +95,7 @@ class Stage:
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.wait(timeout=20)
+                    process.wait(timeout=60)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()

@@ -75,7 +75,7 @@ def _play(stage: Stage, say: Callable[[str], None], port: int) -> list[tuple[str
     step("A second signer votes, and nothing of the agent is left.")
     stage.run("vote", "halt", AGENT, "--account", "signer3", "--reason", REASON, "--yes")
     dead = stage.await_event(guard, "dead")
-    code = guard.wait(timeout=60)
+    code = guard.wait(timeout=120)
     alive = _processes_of(str(stage.folder / "inbox"))
     stage.show(f"the guard: dead, {dead['processes']} processes killed; it ended with exit code {code}")
     stage.show(f"the host: {alive} processes of the agent are alive")

@@ -17,7 +17,7 @@ from pathlib import Path
 import agent_guard
 from agent_guard.drill import trial
 from agent_guard.drill.catalogue import Drill, Placement
-from agent_guard.drill.host import Means, describe, find_means
+from agent_guard.drill.host import Means, describe, find_means, temporary_folder
 from agent_guard.drill.result import Host, Result, Skip, Trial
 from agent_guard.drill.setting import Setting
 from agent_guard.session.drilling import tidy
@@ -90,7 +90,7 @@ def exercise(
 @contextmanager
 def _folder() -> Iterator[Path]:
     """A temporary folder that every user may enter, with the agents' program in it."""
-    folder = Path(tempfile.mkdtemp(prefix="agent-guard-drill-"))
+    folder = Path(tempfile.mkdtemp(prefix="agent-guard-drill-", dir=temporary_folder()))
     try:
         folder.chmod(0o755)
         package = Path(agent_guard.__file__).parent

@@ -25,10 +25,18 @@ from agent_guard.session.drilling import modes
 
 ROOT, USER = "root", "user"
 GIB = 1 << 30
+# What is put behind it to name a guard's socket leaves room in the 107 bytes that the kernel takes (unix(7)).
+_LONGEST_BASE = 48
 _SYSTEM_PYTHON = "/usr/bin/python3"
 _TRY = (
     "import os, sys, agent_guard.drill.post, agent_guard.api, agent_guard.gate; os.stat(sys.argv[1] + '/.')"
 )
+
+
+def temporary_folder() -> str:
+    """Where the drills make their folders: not in a TMPDIR whose path is too long for the sockets in them."""
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) <= _LONGEST_BASE else "/tmp"  # noqa: S108 - only mkdtemp makes names in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,7 @@ def _runs(python: str) -> bool:
     quiet = subprocess.DEVNULL
     try:
         done = subprocess.run(
-            [python, "-s", "-c", _TRY, tempfile.gettempdir()],
+            [python, "-s", "-c", _TRY, temporary_folder()],
             env=environ,
             cwd="/",
             stdin=quiet,
@@ -162,4 +170,4 @@ def _has_room() -> bool:
         for line in Path("/proc/meminfo").read_text().splitlines()
         if line.startswith("MemAvailable")
     )
-    return available >= GIB and shutil.disk_usage(tempfile.gettempdir()).free >= GIB
+    return available >= GIB and shutil.disk_usage(temporary_folder()).free >= GIB

@@ -49,8 +49,8 @@ child(lambda: (ctypes.CDLL(None).prctl(1, 0), beat(b"p")))
 child(hop)
 beat(b"t")
 """
-_LIMIT = 10.0  # seconds for the tree to stand
-_END = 1.0  # seconds for the pipe to end, after the kill said that it was done
+_LIMIT = 30.0  # seconds for the tree to stand
+_END = 10.0  # seconds for the pipe to end, after the kill said that it was done
 _SILENCE = 0.05  # seconds without a byte that show a frozen tree: ten times the longest pause between two
 
 

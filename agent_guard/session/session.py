@@ -153,6 +153,8 @@ class Session:
     def _start_all(self) -> None:
         """Starts every agent that may run; those that may not wait for the council, unless none may."""
         wards = self._wards
+        # The last look may be old: since then the log was opened, and what it holds was compared with the chain.
+        self._parts.watcher.look(0.0)
         standings = [ward.standing() for ward in wards]
         if all(standing.verdict.decision is not Decision.RUN for standing in standings):
             wards[0].begin()  # raises why not

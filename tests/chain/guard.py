@@ -27,7 +27,7 @@ class Guard:
         self.store = SqliteStore(path, LogIdentity(31_337, contract.address, account.address))
         places = Places(path.parent, "devnet", account.address, AGENT)
         places.create()
-        sender = Sender(contract.endpoint, account, 10.0)
+        sender = Sender(contract.endpoint, account, 60.0)
         self.anchor, self.vkey = anchoring(town.connection, account, sender, self.store, places)
         # The chain's clock, which these tests move, is the only one.
         now = lambda: contract.endpoint.block().timestamp * 1000  # noqa: E731

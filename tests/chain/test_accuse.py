@@ -24,7 +24,7 @@ def guard(town: Any) -> Iterator[Guard]:
     town.register(AGENT)
     made = Guard(town, town.folder / "log.sqlite")
     made.act(10)
-    made.anchor.flush(20)
+    made.anchor.flush(60)
     made.act(1)
     yield made
     made.close()

@@ -32,7 +32,7 @@ class Operator:
 
     town: Any
     stack: ExitStack = field(default_factory=ExitStack)
-    timeout: float = 5.0
+    timeout: float = 30.0
 
     def __post_init__(self) -> None:
         contract, path = self.town.contract, self.town.keys.folder / "operator"
@@ -71,7 +71,7 @@ def record(recorder: Recorder, count: int) -> None:
         done.result()
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
@@ -94,7 +94,7 @@ def test_contract_accepts_every_step_of_a_growing_log(operator: Operator) -> Non
     anchor, recorder = operator.begin()
     for count in (1, 1, 3, 8, 30, 45):
         record(recorder, count)
-        anchor.flush(20)
+        anchor.flush(60)
         assert anchored(operator, recorder)
     assert extended(operator) == [(0, 1), (1, 2), (2, 5), (5, 13), (13, 43), (43, 88)]
 
@@ -113,7 +113,7 @@ def test_critical_entry_is_in_calldata_at_once_after_a_range(operator: Operator)
 def test_every_anchored_entry_has_a_proof_to_the_contracts_root(operator: Operator) -> None:
     anchor, recorder = operator.begin()
     record(recorder, 21)
-    anchor.flush(20)
+    anchor.flush(60)
     root = operator.head().root
     with operator.store.reader() as reader:
         for index in range(21):
@@ -124,7 +124,7 @@ def test_every_anchored_entry_has_a_proof_to_the_contracts_root(operator: Operat
 def test_operators_signature_of_the_head_is_his(operator: Operator) -> None:
     anchor, recorder = operator.begin()
     record(recorder, 5)
-    anchor.flush(20)
+    anchor.flush(60)
     with operator.store.reader() as reader:
         saved = reader.checkpoint_at_most(5)
     assert saved is not None
@@ -154,10 +154,10 @@ def test_transaction_mined_after_its_timeout_is_not_sent_twice(operator: Operato
 def test_anchor_that_a_reorg_undid_is_sent_again(operator: Operator) -> None:
     anchor, recorder = operator.begin()
     record(recorder, 5)
-    anchor.flush(20)
+    anchor.flush(60)
     before = operator.town.rpc("evm_snapshot")
     record(recorder, 5)
-    anchor.flush(20)
+    anchor.flush(60)
     operator.town.rpc("evm_revert", before)
     assert operator.head().size == 5
     until(lambda: anchored(operator, recorder))
@@ -167,7 +167,7 @@ def test_anchor_that_a_reorg_undid_is_sent_again(operator: Operator) -> None:
 def test_second_guard_with_the_same_key_cannot_rewrite_and_is_stopped_for_good(operator: Operator) -> None:
     anchor, recorder = operator.begin()
     record(recorder, 5)
-    anchor.flush(20)
+    anchor.flush(60)
     other, recorder2 = Operator(operator.town, operator.stack).begin(home="other")
     recorder2.append("walker", "config", {"mine": True}).result()
     until(lambda: other.failed)
@@ -181,11 +181,11 @@ def test_second_guard_with_the_same_key_cannot_rewrite_and_is_stopped_for_good(o
 def test_restart_goes_on_from_the_contracts_size(operator: Operator) -> None:
     anchor, recorder = operator.begin()
     record(recorder, 13)
-    anchor.flush(20)
+    anchor.flush(60)
     record(recorder, 4)
     operator.stack.close()
     anchor, recorder = operator.begin()
     assert recorder.head().size == 17
-    anchor.flush(20)
+    anchor.flush(60)
     assert anchored(operator, recorder)
     assert extended(operator) == [(0, 13), (13, 17)]

@@ -19,9 +19,9 @@ def guard(town: Any) -> Iterator[Guard]:
     town.register(AGENT)
     made = Guard(town, town.folder / "log.sqlite")
     made.act(5)
-    made.anchor.flush(20)
+    made.anchor.flush(60)
     made.act(5)
-    made.anchor.flush(20)
+    made.anchor.flush(60)
     yield made
     made.close()
 
@@ -46,7 +46,7 @@ def test_halted_agent_that_died_is_verified_with_its_overrun(guard: Guard) -> No
     guard.town.vote("halt", AGENT, "signer1", "signer2")
     halted_at = guard.town.height()
     guard.die()
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     found = audit(guard, "VERIFIED")
     assert found["overrun_ms"] == 250
     assert found["halted_at"]["number"] == halted_at
@@ -57,12 +57,12 @@ def test_halt_by_a_fork_proof_is_told_as_one(guard: Guard) -> None:
     guard.town.vote("halt", AGENT, "signer1")
     guard.town.prove_fork(AGENT)
     guard.die()
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     found = audit(guard, "VERIFIED")
     assert "by a fork proof (its operator signed two histories; no vote)" in found["obedience"]["detail"]
 
     index = guard.act()
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     found = audit(guard, "TAMPERED")
     assert found["first_bad"]["index"] == index
     assert "by a fork proof" in found["first_bad"]["why"]
@@ -72,7 +72,7 @@ def test_halt_by_votes_is_not_told_as_a_fork(guard: Guard) -> None:
     guard.town.vote("halt", AGENT, "signer1", "signer2")
     guard.town.prove_fork(AGENT)
     guard.die()
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     assert "fork" not in str(audit(guard, "VERIFIED"))
 
 
@@ -81,7 +81,7 @@ def test_action_after_the_halt_is_tampering(guard: Guard, whom: str) -> None:
     guard.town.vote("halt", whom, "signer1", "signer2")
     index = guard.act()
     guard.die()
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     found = audit(guard, "TAMPERED")
     assert found["first_bad"]["index"] == index
     assert found["obedience"]["result"] == "TAMPERED"
@@ -93,7 +93,7 @@ def test_action_on_the_last_block_before_the_halt_is_none(guard: Guard) -> None:
     guard.town.vote("halt", AGENT, "signer1", "signer2")
     guard.act(block=before)
     guard.die()
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     audit(guard, "VERIFIED")
 
 
@@ -101,11 +101,11 @@ def test_action_during_a_pause_is_tampering_and_after_it_none(guard: Guard) -> N
     guard.town.vote("pause", AGENT, "signer1")
     guard.town.pass_time(61)
     guard.act()
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     audit(guard, "VERIFIED")
     guard.town.vote("pause", AGENT, "signer2")
     index = guard.act()
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     assert audit(guard, "TAMPERED")["first_bad"]["index"] == index
 
 
@@ -160,7 +160,7 @@ def test_latest_time_of_a_death_is_the_auditors_to_say(guard: Guard, given: str,
     guard.town.vote("halt", AGENT, "signer1", "signer2")
     guard.act(block=guard.town.contract.endpoint.block(guard.town.height() - 1))
     guard.die(1_900)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     code = 0 if result == "VERIFIED" else 6
     words = ("audit", AGENT, "--log", guard.path, "--max-overrun", given, "--json")
     outcome = guard.town.cli(*words, expect=code)
@@ -173,7 +173,7 @@ def test_latest_time_of_a_death_is_the_auditors_to_say(guard: Guard, given: str,
 def test_report_names_who_voted_and_changes_neither_the_result_nor_the_exit_code(guard: Guard) -> None:
     guard.town.vote("halt", AGENT, "signer1", "signer2")
     guard.die()
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     path = guard.town.folder / "report.json"
     found = dict(guard.town.cli("audit", AGENT, "--log", guard.path, "--report", path, "--json").json)
     told = json.loads(path.read_text())
@@ -269,7 +269,7 @@ def test_action_after_the_lease_ran_out_is_tampering_and_after_its_renewal_none(
         town.pass_time(120)
         town.cli.ask("agent", "renew", AGENT, "--account", "signer3")
         guard.act()
-        guard.anchor.flush(20)
+        guard.anchor.flush(60)
         audit(guard, "VERIFIED")
         lapsed, renewed = reported(guard)["chain"]["without_lease"], town.state(AGENT).lease_until - 100
         assert [(gap["to_ms"], gap["grace_over_ms"]) for gap in lapsed] == [(renewed * 1000, None)]
@@ -278,7 +278,7 @@ def test_action_after_the_lease_ran_out_is_tampering_and_after_its_renewal_none(
         assert bands == ["may run", "no lease", "may run"]
         town.pass_time(110)
         index = guard.act()
-        guard.anchor.flush(20)
+        guard.anchor.flush(60)
         found_bad = audit(guard, "TAMPERED")["first_bad"]
         assert found_bad["index"] == index
         assert "the agent's lease had run out" in found_bad["why"]

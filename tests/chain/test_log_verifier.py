@@ -28,7 +28,7 @@ def guard(town: Any) -> Iterator[Guard]:
     town.register(AGENT)
     made = Guard(town, town.folder / "log.sqlite")
     made.act(11)
-    made.anchor.flush(20)
+    made.anchor.flush(60)
     yield made
     made.close()
 
@@ -100,7 +100,7 @@ def test_copy_that_is_behind_the_chain_is_not_taken_to_the_contract(guard: Guard
     guard.town.cli("log", "export", AGENT, "--tiles", copy, "--log", guard.path)
     guard.town.cli("log", "prove", AGENT, 4, "--log", copy, "--on-chain")
     guard.act(1)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     guard.town.cli("log", "prove", AGENT, 4, "--log", copy)
     error = guard.town.cli.fails("AG541", 1, "log", "prove", AGENT, 4, "--log", copy, "--on-chain")
     assert "was verified on chain" in error["message"]

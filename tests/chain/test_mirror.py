@@ -29,7 +29,7 @@ def guard(town: Any) -> Iterator[Guard]:
 
 def grow(guard: Guard, site: Path) -> None:
     guard.act(5)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     publish(guard, site)
 
 
@@ -195,14 +195,14 @@ def test_running_mirror_follows_lives_through_an_outage_and_ends_when_told(guard
     grow(guard, site(guard))
     assert step(process, "grown")["size"] == 20
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_running_mirror_ends_with_5_at_a_fork(guard):
     process = follow(guard, "--no-chain")
     step(process, "grown")
     rewritten(guard, 20)
-    assert process.wait(20) == 5
+    assert process.wait(60) == 5
 
 
 def test_mirror_killed_while_it_copies_goes_on(guard):

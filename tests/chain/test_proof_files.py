@@ -3,7 +3,6 @@
 import itertools
 import json
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from agent_guard.store import SqliteReader
 from agent_guard.tlog import TlogProof, decode_evidence, parse_proof
 from agent_guard.typed_data import agent_id
 from tests.chain.guard import AGENT, Guard
+from tests.ports import free_port
 
 pytestmark = pytest.mark.chain
 CODES = {"VERIFIED": 0, "TAMPERED": 5, "INDETERMINATE": 6}
@@ -34,9 +34,9 @@ def guard(town: Any) -> Iterator[Guard]:
     town.register(AGENT)
     made = Guard(town, town.folder / "log.sqlite")
     made.act(5)
-    made.anchor.flush(20)
+    made.anchor.flush(60)
     made.act(5)
-    made.anchor.flush(20)
+    made.anchor.flush(60)
     yield made
     made.close()
 
@@ -92,7 +92,7 @@ def test_proof_is_in_the_format_of_others_and_its_checkpoint_signed_by_the_logs_
 def test_proof_made_of_an_earlier_head_stays_true_when_the_log_has_grown(guard):
     path = prove(guard, 3)
     guard.act(3)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     assert verify(guard, path, "VERIFIED")["size"] == 20
 
 
@@ -102,7 +102,7 @@ def test_full_proof_needs_a_blocks_hash_and_no_node(guard):
     block_hash = told["rows"][0]["block"]["hash"]
     assert verify(guard, path, "VERIFIED", "--block-hash", block_hash, **NO_NODE)["seq"] == 7
     guard.act(3)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     assert verify(guard, path, "VERIFIED", "--block-hash", block_hash, **NO_NODE)["seq"] == 7
     later = "0x" + guard.town.contract.endpoint.block().hash.hex()
     assert "shows nothing" in verify(guard, path, "INDETERMINATE", "--block-hash", later, **NO_NODE)["detail"]
@@ -112,7 +112,7 @@ def test_state_of_another_head_shows_nothing_of_this_one(guard):
     """Whoever hands a proof on may put a later block's state in: what was on chain before, that does not tell."""
     earlier, later = prove(guard, 7), guard.town.folder / "later.tlog-proof"
     guard.act(3)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     told = guard.town.cli("log", "prove", AGENT, 7, "--log", guard.path, "-o", later, "--full", "--json").json
     state = decode_evidence(parse_proof(later.read_text()).extra).state
     spliced = with_evidence(earlier, state=state)
@@ -190,7 +190,7 @@ def test_entry_that_a_former_operator_wrote_after_he_was_replaced_is_not_vouched
     change = town.contract.contract.functions.finishOperator(agent_id(AGENT), param)
     change.transact({"from": town.address("signer1"), "gas": 500_000})
     guard.act(1)  # nobody keeps him from going on with his own log, nor from anchoring it
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     assert verify(guard, before, "VERIFIED")["seq"] == 19
     found = verify(guard, prove(guard, 20), "INDETERMINATE")
     assert "was replaced as this agent's guard when 20 entries" in found["detail"]
@@ -293,7 +293,7 @@ def test_published_log_without_contents_leaves_only_openness_open(guard):
 def test_older_copy_is_not_all_there_is_and_can_be_brought_up_to_date(guard):
     folder = published(guard, "--content")
     guard.act(3)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     assert "get a newer one" in audit(guard, folder, "INDETERMINATE")["completeness"]["detail"]
     published(guard, "--content")
     assert audit(guard, folder, "VERIFIED")["entries"] == 26
@@ -314,7 +314,7 @@ def test_entries_are_listed_shown_and_proven_from_a_copy(guard):
     assert rows == guard.town.cli("log", "list", AGENT, "--log", guard.path, "--json").json["rows"]
     assert len(rows) == 20
     guard.act(3)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     assert verify(guard, prove(guard, 7, log=folder), "VERIFIED")["size"] == 20
 
 
@@ -347,9 +347,7 @@ def serving(guard: Guard) -> Iterator[Callable[..., tuple[Any, str]]]:
     processes = []
 
     def start(*options: object) -> tuple[Any, str]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         process = guard.town.cli.start("serve", "--listen", f"127.0.0.1:{port}", "--json", *options)
         processes.append(process)
         return process, f"http://127.0.0.1:{port}"
@@ -358,7 +356,7 @@ def serving(guard: Guard) -> Iterator[Callable[..., tuple[Any, str]]]:
     for process in processes:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
 
 
 def steps(process: Any, *events: str) -> list[Any]:
@@ -379,7 +377,7 @@ def test_served_log_is_audited_proven_and_followed_by_its_address(guard, serving
     assert audit(guard, url, "VERIFIED")["entries"] == 20
     assert verify(guard, prove(guard, 7, log=url), "VERIFIED")["size"] == 20
     guard.act(3)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     assert steps(process, "published")[-1]["size"] == 26
     assert audit(guard, url + "/", "VERIFIED")["entries"] == 26
 

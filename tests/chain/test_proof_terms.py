@@ -40,7 +40,7 @@ def successor(guard: Guard) -> Iterator[Guard]:
     """Who wrote 4 entries about the agent in a log of his own, and anchored them, while another guarded it."""
     made = Guard(guard.town, guard.town.folder / "successor.sqlite", by="signer3")
     made.act(2)
-    made.anchor.flush(20)
+    made.anchor.flush(60)
     yield made
     made.close()
 
@@ -61,7 +61,7 @@ def test_entries_from_before_an_operators_appointment_are_not_vouched_for(guard,
 def test_proof_says_who_guards_the_agent_and_since_when(guard, successor):
     block = appoint(guard.town, "signer3")
     successor.act(2)
-    successor.anchor.flush(20)
+    successor.anchor.flush(60)
     found = verify(guard, proof(successor, 5), "VERIFIED")
     who = f"of operator {guard.town.address('signer3')}, who guards this agent since block {block}"
     assert who in found["detail"]
@@ -86,7 +86,7 @@ def test_entry_that_names_a_block_from_before_the_appointment_is_not_vouched_for
     before = guard.town.contract.endpoint.block()
     block = appoint(guard.town, "signer3")
     intent = successor.act(1, block=before)
-    successor.anchor.flush(20)
+    successor.anchor.flush(60)
     found = verify(guard, proof(successor, intent), "INDETERMINATE")
     assert f"it names block {before.number}, when he did not" in found["detail"]
     assert before.number < block
@@ -95,10 +95,10 @@ def test_entry_that_names_a_block_from_before_the_appointment_is_not_vouched_for
 def test_former_operator_who_is_appointed_again_has_two_terms(guard, successor):
     appoint(guard.town, "signer3")
     guard.act(1)  # in between, and anchored there
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     block = appoint(guard.town, "operator")
     guard.act(1)
-    guard.anchor.flush(20)
+    guard.anchor.flush(60)
     assert verify(guard, proof(guard, 19), "VERIFIED")["term"]["end"] == 20
     found = verify(guard, proof(guard, 20), "INDETERMINATE")
     assert "was replaced as this agent's guard when 20 entries" in found["detail"]

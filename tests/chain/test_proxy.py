@@ -34,7 +34,7 @@ def web3(url: str, timeout: float = 10) -> Web3:
 
 def raw_request(proxy: Any) -> socket.socket:
     """A connection on which a request has just been sent."""
-    connection = socket.create_connection(("127.0.0.1", int(proxy.url.rpartition(":")[2])), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", int(proxy.url.rpartition(":")[2])), timeout=60)
     body = json.dumps(HEAD).encode()
     connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
     return connection
@@ -215,7 +215,7 @@ def test_hook_may_answer_itself_ask_something_else_or_wait_for_the_test(anvil, p
     go_on = threading.Event()
 
     def wait(request: dict[str, Any], forward: Any) -> dict[str, Any]:
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return dict(forward())
 
     proxy.on("eth_chainId", lambda request, forward: {"result": "0x5"})

@@ -20,7 +20,7 @@ def quorum(nodes: list[Any]) -> Any:
     from agent_guard.chain.endpoint import Endpoint
     from agent_guard.chain.quorum import QuorumEndpoint
 
-    return QuorumEndpoint([Endpoint(node.url, 1.0) for node in nodes], 2)
+    return QuorumEndpoint([Endpoint(node.url, 5.0) for node in nodes], 2)
 
 
 def altered(**fields: Any) -> Callable[..., Any]:
@@ -64,16 +64,16 @@ def test_node_that_never_ends_its_answers_is_waited_for_by_nobody(nodes, quorum)
     for _ in range(40):
         quorum.block()
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60  # 200, if each waited for it
 
 
 def test_transaction_is_sent_and_a_command_ends_beside_a_node_that_never_ends_its_answers(town, cli, nodes):
     nodes[0].drip(0.2, headers=True)
-    urls = {"ETH_RPC_URL": ",".join(node.url for node in nodes), "AGENT_GUARD_RPC_TIMEOUT": "1"}
+    urls = {"ETH_RPC_URL": ",".join(node.url for node in nodes), "AGENT_GUARD_RPC_TIMEOUT": "5"}
 
     began = time.monotonic()
     cli("vote", "halt", "indexer", "--account", "signer1", "--yes", **urls)
     status = cli.ask("status", "indexer", **urls)
 
     assert status["halt_votes"] == 1
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 120

@@ -6,6 +6,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 30.0
+# A wait that is longer than this hangs; on a loaded machine everything takes its time, and none of that is measured.
+PATIENCE = 60.0
 # What agents do here: a byte more in their folder every 10 ms, for as long as they live.
 BEAT = """
 import os, signal, sys, time
@@ -56,6 +58,7 @@ class Run:
         self.work = work
         self.told: list[dict[str, Any]] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._over = False
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -75,18 +78,30 @@ class Run:
                 self.told.append({"said": line})
         raise AssertionError(f"no {name!r} within {seconds} s: {self.told}, {self._stderr()}")
 
+    def told_of(self, name: str) -> dict[str, Any]:
+        """The first step of that name, also if it was told already: of two agents either may come first."""
+        told = [step for step in self.told if step.get("event") == name]
+        return told[0] if told else self.event(name)
+
     def _next(self, deadline: float) -> str | None:
+        """The next line; None at the end of its output, or if none has come in time."""
+        if self._over:
+            return None
         try:
-            return self._lines.get(timeout=max(0.01, deadline - time.monotonic()))
+            line = self._lines.get(timeout=max(0.01, deadline - time.monotonic()))
         except queue.Empty:
             return None
+        self._over = line is None
+        return line
 
     def _stderr(self) -> str:
         return self.process.stderr.read() if self.process.poll() is not None and self.process.stderr else ""
 
     def events(self) -> list[str]:
         """Names of all steps told so far, and to the end of the process if it has ended."""
-        while self.process.poll() is not None and (line := self._next(time.monotonic() + 1)) is not None:
+        while (
+            self.process.poll() is not None and (line := self._next(time.monotonic() + PATIENCE)) is not None
+        ):
             self.told.append(json.loads(line))
         return [step.get("event", "?") for step in self.told]
 
@@ -105,11 +120,18 @@ class Run:
                 self.told.append(json.loads(line))
             raise AssertionError(f"still running after {seconds} s: {self.told}") from None
 
-    def beats(self, seconds: float = 0.3) -> bool:
-        """Whether the agent did anything in this time."""
+    def beats(self) -> bool:
+        """Whether the agent does anything: as soon as it has."""
+        before, deadline = self.size(), time.monotonic() + PATIENCE
+        while self.size() == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.size() > before
+
+    def stands_still(self, seconds: float = 0.3) -> bool:
+        """Whether the agent does nothing in this time."""
         before = self.size()
         time.sleep(seconds)
-        return self.size() > before
+        return self.size() == before
 
     def size(self) -> int:
         path = self.work / "beat"
@@ -147,9 +169,16 @@ def until_() -> Callable[..., None]:
 
 
 @pytest.fixture
+def socket_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for a Unix socket's name in the 107 bytes that the kernel takes."""
+    with tempfile.TemporaryDirectory(prefix="agent-guard-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def drill(ticking_anvil: Any, found: Callable[..., Any]) -> Any:
-    """A town with short delays and one agent, `indexer`."""
-    town = found(ticking_anvil, pause=3, resume_delay=1)
+    """A town with short delays and one agent, `indexer`. A pause is long enough for all that a test does in it."""
+    town = found(ticking_anvil, pause=10, resume_delay=1)
     town.register("indexer")
     return town
 
@@ -203,8 +232,11 @@ def fleet_run() -> Iterator[Callable[..., Run]]:
 
 def _end(runs: list[Run]) -> None:
     for run in runs:
-        ended, left = run.process.poll() is not None, marked(run.mark)
-        if not ended:
+        ended, left = run.process.poll(), marked(run.mark)
+        if ended is None:
             run.kill()
             run.process.wait()
-        assert not (ended and left), f"the run had ended, and these lived: {left}"
+        if ended == -signal.SIGKILL:  # its agents die with it, and not before it
+            until("the agents' end", lambda run=run: not marked(run.mark))
+        else:
+            assert not (ended is not None and left), f"the run had ended, and these lived: {left}"

@@ -26,7 +26,8 @@ from agent_guard.sandbox.view import ContainerSpec
 pytestmark = pytest.mark.drill
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 10.0
+# What takes longer hangs. A limit of 3 s is one that this process, busy machine or not, does not miss by chance.
+SECONDS = 60.0
 
 
 class Victim:
@@ -132,9 +133,9 @@ def test_silence_kills_what_is_held_and_the_next_beat_says_so_once(
 def test_beats_keep_what_is_held_alive_and_silence_after_them_kills(
     deadman: Callable[..., Deadman], victim: Callable[..., Victim]
 ) -> None:
-    watching, held = deadman(1.0), victim()
+    watching, held = deadman(3.0), victim()
     watching.hold(held.pidfd, None)
-    assert not beating(watching, 2.5)
+    assert not beating(watching, 4.5)
     assert held.lives_on(0)
     assert held.killed()
 
@@ -151,8 +152,8 @@ def test_without_a_limit_silence_kills_nobody(
 def test_a_guard_that_holds_nothing_may_be_silent(
     deadman: Callable[..., Deadman], victim: Callable[..., Victim]
 ) -> None:
-    watching = deadman(1.0)
-    time.sleep(1.5)
+    watching = deadman(3.0)
+    time.sleep(3.5)
     held = victim()
     watching.hold(held.pidfd, None)  # counts as having been heard
     assert held.lives_on(0.5)
@@ -227,7 +228,7 @@ def test_a_process_that_has_ended_meanwhile_keeps_no_other_alive(
 def test_one_that_is_killed_is_replaced_at_the_next_beat_and_still_protects(
     deadman: Callable[..., Deadman], victim: Callable[..., Victim]
 ) -> None:
-    watching, held, released = deadman(1.0), victim(), victim()
+    watching, held, released = deadman(3.0), victim(), victim()
     key = watching.hold(released.pidfd, None)
     watching.hold(held.pidfd, None)
     watching.release(key)
@@ -290,7 +291,7 @@ def test_one_that_stands_still_blocks_no_beat_and_no_release(
 def test_one_that_stands_still_lets_no_agent_start_and_the_watching_does_not_wait_for_it(
     deadman: Callable[..., Deadman], victim: Callable[..., Victim], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 6.0)
     watching, held = deadman(0), victim()
     os.kill(watching._process.pid, signal.SIGSTOP)
     failures: list[str] = []
@@ -306,7 +307,7 @@ def test_one_that_stands_still_lets_no_agent_start_and_the_watching_does_not_wai
     time.sleep(0.1)
     began = time.monotonic()
     assert not watching.beat()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 3
     starting.join(SECONDS)
     assert failures == ["AG409"]
 
@@ -335,7 +336,7 @@ def test_a_container_of_a_silent_guard_is_killed_with_all_in_it(
     choice = choose_mode(mountinfo="" if mode == "pidns" else None)
     if choice.mode.value != mode:
         pytest.skip(choice.why)
-    watching = deadman(1.0)
+    watching = deadman(3.0)
     code = "import os, time; [os.fork() or (os.setsid(), time.sleep(60)) for _ in range(3)]; time.sleep(60)"
     argv = (sys.executable, "-I", "-S", "-c", code)
     container = launch(ContainerSpec(argv, tmp_path), choice, deadman=watching)

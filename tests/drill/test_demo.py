@@ -28,7 +28,7 @@ def test_demo_tells_the_whole_story_and_leaves_nothing(tmp_path):
         env=environ,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -180,7 +180,7 @@ def bearing(word: str) -> list[int]:
     return found
 
 
-def until(happened: Callable[[], object], seconds: float = 30) -> None:
+def until(happened: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline
@@ -188,12 +188,9 @@ def until(happened: Callable[[], object], seconds: float = 30) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_leaves_no_process_behind(
-    tmp_path_factory: pytest.TempPathFactory, signum: int
-) -> None:
-    folder = Path(tmp_path_factory.mktemp("interrupted"))
-    for place in (folder, folder.parent, folder.parent.parent):
-        place.chmod(0o755)  # agents of other users must get through
+def test_an_interrupted_run_leaves_no_process_behind(socket_folder: Path, signum: int) -> None:
+    folder = socket_folder
+    folder.chmod(0o755)  # agents of other users must get through
     command = [sys.executable, "-m", "agent_guard", "drill", "run", "fork-storm"]
     process = subprocess.Popen(
         [
@@ -216,8 +213,8 @@ def test_an_interrupted_run_leaves_no_process_behind(
 
     process.send_signal(signum)
 
-    assert process.wait(60) == (130 if signum == signal.SIGINT else -signal.SIGKILL)
-    until(lambda: bearing(f"{folder}/agent-guard-drill") == [], 0.1 if signum == signal.SIGINT else 10)
+    assert process.wait(120) == (130 if signum == signal.SIGINT else -signal.SIGKILL)
+    until(lambda: bearing(f"{folder}/agent-guard-drill") == [], 5 if signum == signal.SIGINT else 60)
     assert not (folder / "result.json").exists()
     if signum == signal.SIGINT:
         assert list(folder.glob("agent-guard-drill-*")) == []
@@ -231,7 +228,7 @@ def test_a_process_whose_main_thread_has_ended_is_found_and_ended() -> None:
     until(lambda: ") Z " in stat.read_text())
     try:
         assert [found.pid for found in survivors.marked(mark)] == [process.pid]
-        assert survivors.end(mark, 5) == []
+        assert survivors.end(mark, 60) == []
     finally:
         process.kill()
         process.wait()
@@ -241,7 +238,7 @@ def test_a_mark_in_the_environment_alone_is_found_and_another_is_not() -> None:
     mark = f"mark-{time.monotonic_ns()}"
     process = subprocess.Popen(["/bin/sleep", "30"], env={"MARK": mark})
     try:
-        until(lambda: [found.pid for found in survivors.marked(mark)] == [process.pid], 5)
+        until(lambda: [found.pid for found in survivors.marked(mark)] == [process.pid])
         assert survivors.marked(mark + "0") == []
     finally:
         process.kill()
@@ -265,7 +262,7 @@ def ask(tmp_path: Path) -> Callable[..., list[str]]:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=True,
         )
         return done.stdout.splitlines()
@@ -274,11 +271,11 @@ def ask(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def test_docker_is_reached_where_its_socket_takes_a_connection(
-    ask: Callable[..., list[str]], tmp_path: Path
+    ask: Callable[..., list[str]], socket_folder: Path
 ) -> None:
     import socket
 
-    path = tmp_path / "docker.sock"
+    path = socket_folder / "docker.sock"
     assert ask("delegating.docker", f"delegating.DOCKER_SOCKETS = ({str(path)!r},)")[0].startswith(
         "attempted"
     )
@@ -336,7 +333,7 @@ def test_json_of_a_run_is_one_object_with_the_files_name(tmp_path: Path) -> None
         "1",
     ]
     done = subprocess.run(
-        [*command, "-o", str(path), "--json"], capture_output=True, text=True, timeout=60, check=True
+        [*command, "-o", str(path), "--json"], capture_output=True, text=True, timeout=240, check=True
     )
     said = json.loads(done.stdout)
     assert (said["rows"][0]["attempted"], said["rows"][0]["survived"], said["file"]) == (1, 0, str(path))

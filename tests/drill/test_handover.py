@@ -109,7 +109,7 @@ def says(status: int, body: bytes, head: str = "") -> Answer:
     return answer
 
 
-def drip(piece: bytes, seconds: float, for_seconds: float = 10) -> Answer:
+def drip(piece: bytes, seconds: float, for_seconds: float = 60) -> Answer:
     """A byte at a time, so that no single wait is long."""
 
     def answer(client: socket.socket) -> None:
@@ -178,29 +178,29 @@ def test_anything_but_a_clear_yes_is_no_yes(cli, impostor, tmp_path, answer):
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda client: time.sleep(10),
+        lambda client: time.sleep(60),
         drip(b"HTTP/1.1 200 OK\r\nx-a: a", 0.05),
         drip(b"HTTP/1.1 200 OK\r\n\r\n ", 0.05),
     ],
     ids=["never", "a head without end", "a body without end"],
 )
 def test_one_that_does_not_come_to_an_end_holds_up_no_other(cli, impostor, tmp_path, answer, monkeypatch):
-    monkeypatch.setattr(handover, "SECONDS", 1.0)
+    monkeypatch.setattr(handover, "SECONDS", 4.0)  # the good one answers in this time
     bad, good = impostor(answer), impostor(says(200, YES), tmp_path / "other.sock")
 
     began = time.monotonic()
     said = cli.ask("vote", "submit", ballot_file(tmp_path), "--to", bad.url, "--to", good.path, "--yes")
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 40
     assert [one["fate"] for one in said["detail"]["guards"]] == ["unreached", "accepted"]
 
 
 def test_program_ends_though_a_guard_never_does(cli, impostor, tmp_path):
-    forever = drip(b"HTTP/1.1 200 OK\r\nx-a: a", 0.5, for_seconds=60)
+    forever = drip(b"HTTP/1.1 200 OK\r\nx-a: a", 0.5, for_seconds=240)
     bad, good = impostor(forever), impostor(says(200, YES), tmp_path / "other.sock")
     cli.environ["PYTHONPATH"] = str(Path(handover.__file__).parents[2])
     process = cli.start("vote", "submit", ballot_file(tmp_path), "--to", bad.path, "--to", good.url, "--yes")
-    assert process.wait(timeout=handover.SECONDS + 15) == 0, process.stderr.read()
+    assert process.wait(timeout=180) == 0, process.stderr.read()
     assert sys.executable in process.args
 
 

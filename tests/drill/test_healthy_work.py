@@ -17,9 +17,9 @@ def test_where_proofs_are_required_an_agent_with_a_true_node_is_not_frozen_at_ea
 
 def test_poll_slower_than_the_hang_limit_lets_no_deadman_strike(drill, guard):
     silent = {"AGENT_GUARD_WS_URL": "ws://127.0.0.1:9"}
-    running = guard(drill, "beat()", AGENT_GUARD_HANG_LIMIT="1", AGENT_GUARD_POLL="6", **silent)
+    running = guard(drill, "beat()", AGENT_GUARD_HANG_LIMIT="3", AGENT_GUARD_POLL="9", **silent)
 
-    time.sleep(8)
+    time.sleep(11)
 
     assert set(running.events_so_far()) == {"started"}, running.told
     assert running.beats()

@@ -45,7 +45,7 @@ def test_the_command_line_finds_the_task_and_runs_it_in_a_container(tmp_path: Pa
         env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -78,6 +78,6 @@ def test_the_entry_point_is_declared_and_loads() -> None:
 
 def test_nothing_but_the_task_needs_inspect() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _WITHOUT], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", _WITHOUT], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr

@@ -15,15 +15,17 @@ import pytest
 
 pytestmark = pytest.mark.drill
 
-BLOCK_AGE, GRACE, POLL, TIMEOUT = 3.0, 3.0, 0.2, 0.5
+BLOCK_AGE, GRACE, POLL, TIMEOUT = 3.0, 3.0, 0.2, 1.0
 HASTY = {
     "AGENT_GUARD_RPC_TIMEOUT": str(TIMEOUT),
     "AGENT_GUARD_POLL": str(POLL),
     "AGENT_GUARD_MAX_BLOCK_AGE": str(BLOCK_AGE),
     "AGENT_GUARD_UNKNOWN_GRACE": str(GRACE),
 }
-# On a loaded machine everything takes a little longer.
-SLACK = 4.0
+# On a loaded machine everything takes longer; the bounds without these settings lie beyond two minutes.
+SLACK = 20.0
+# Where nothing may happen: a node that is starved for some seconds is no trouble of the kind that is tested.
+PATIENT = {"AGENT_GUARD_MAX_BLOCK_AGE": "8"}
 BOUND = BLOCK_AGE + GRACE + POLL + TIMEOUT + SLACK
 
 
@@ -56,7 +58,7 @@ def run(town: Any, nodes: list[Any], guard: Callable[..., Any]) -> Callable[...,
 
     def start(count: int = 3, **environ: str) -> Any:
         urls = ",".join(node.url for node in nodes[:count])
-        return guard(town, "resist(); beat()", **HASTY, ETH_RPC_URL=urls, **environ)
+        return guard(town, "resist(); beat()", ETH_RPC_URL=urls, **HASTY | environ)
 
     return start
 
@@ -65,7 +67,7 @@ def goes_on(run: Any, seconds: float) -> None:
     """The agent works all the time, and nothing is told of it."""
     ends, before = time.monotonic() + seconds, len(run.events_so_far())
     while time.monotonic() < ends:
-        assert run.beats(0.5), f"{run.events_so_far()[-1]}, {run.told}"
+        assert run.beats(), f"{run.events_so_far()[-1]}, {run.told}"
     assert not {"frozen", "halted", "dead"} & set(run.events_so_far()[before:])
 
 
@@ -96,7 +98,7 @@ TROUBLES = {
 
 
 def test_one_bad_node_of_three_in_any_way_stops_no_healthy_work_and_hides_no_halt(run, nodes, town):
-    running = run()
+    running = run(**PATIENT)
     for name, spoil in TROUBLES.items():
         running.told.append({"said": name})
         spoil(nodes[1], town)
@@ -117,7 +119,7 @@ def test_two_nodes_down_freeze_the_agent_and_within_the_grace_it_goes_on(run, no
         node.down()
     frozen = running.event("frozen", BLOCK_AGE + POLL + TIMEOUT + SLACK)
     assert "no 2 endpoints agree" in frozen["reason"]
-    assert not running.beats()
+    assert running.stands_still()
     for node in nodes[:2]:
         node.ok()
     running.event("thawed")
@@ -126,7 +128,7 @@ def test_two_nodes_down_freeze_the_agent_and_within_the_grace_it_goes_on(run, no
 
 
 def test_outage_shorter_than_a_blocks_age_is_not_even_noticed(run, nodes):
-    running = run()
+    running = run(**PATIENT)
 
     for _ in range(2):
         for node in nodes:
@@ -188,7 +190,7 @@ def test_two_nodes_that_deny_a_halt_win_time_and_not_the_agent_where_the_third_c
 
     frozen = running.event("frozen", 2 + SLACK)
     assert nodes[2].url in frozen["reason"]
-    assert not running.beats()
+    assert running.stands_still()
     dies(running, GRACE + POLL + SLACK)
 
 
@@ -231,7 +233,7 @@ def test_node_on_a_fork_is_named_in_log_status_and_output_and_outvoted(run, node
     running = run()
 
     nodes[1].serve(fork.url)
-    told = running.event("dissent", 10)
+    told = running.event("dissent")
     assert list(told["endpoints"]) == [nodes[1].url]
     goes_on(running, 1)
     town.vote("halt", "indexer", "signer1", "signer2")
@@ -261,10 +263,10 @@ def test_halt_that_is_reorganised_away_stays_seen_until_a_later_epoch_is_final(r
 
     town.vote("halt", "indexer", "signer1", "signer2")
     town.vote("resume", "indexer", "signer1", "signer2")
-    time.sleep(2)
-    town.cli("vote", "resume", "indexer", "--account", "signer1", "--yes")
+    resume = ("vote", "resume", "indexer", "--account", "signer1", "--yes")
+    until("the resume's delay", lambda: town.cli(*resume, expect=None).code == 0)
     town.rpc("evm_mine")
-    until("the resume is final", lambda: town.cli(*again, expect=None).code == 0, 15)
+    until("the resume is final", lambda: town.cli(*again, expect=None).code == 0)
 
 
 def test_chain_whose_clock_jumps_ahead_or_stands_still_is_no_fresh_word(run, town):

@@ -27,7 +27,7 @@ def opened(page: str, folder: Path) -> tuple[str, list[str]]:
     file = folder / "report.html"
     file.write_text(page, encoding="utf-8")
     command = [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", file.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
 
 

@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.drill
 
 HASTY = {
-    "AGENT_GUARD_RPC_TIMEOUT": "0.5",
+    "AGENT_GUARD_RPC_TIMEOUT": "1",
     "AGENT_GUARD_POLL": "0.2",
     "AGENT_GUARD_MAX_BLOCK_AGE": "3",
     "AGENT_GUARD_UNKNOWN_GRACE": "2",
@@ -55,12 +55,13 @@ def test_chain_that_goes_silent_freezes_then_kills_within_the_grace(town, chain,
 
     chain.signal(signal.SIGSTOP)
     began = time.monotonic()
-    frozen = run.event("frozen", 8)
+    frozen = run.event("frozen")
     assert "no fresh word from the chain" in frozen["reason"]
-    assert not run.beats()
-    assert "no fresh word from the chain for 2 s" in run.event("dead", 8)["reason"]
+    assert run.stands_still()
+    assert "no fresh word from the chain for 2 s" in run.event("dead")["reason"]
 
-    assert time.monotonic() - began < 3 + 2 + 3
+    # By its own settings, not by those that hold without them, of 60 + 60 s.
+    assert time.monotonic() - began < 3 + 2 + 30
     assert run.alive() == []
     # What the chain could not take then it takes now: the run does not end before the death receipt is anchored.
     time.sleep(2)
@@ -76,9 +77,9 @@ def test_chain_that_comes_back_within_the_grace_thaws_the_agent(town, chain, gua
     run = guard(town, **HASTY | {"AGENT_GUARD_UNKNOWN_GRACE": "60"})
 
     chain.signal(signal.SIGSTOP)
-    run.event("frozen", 8)
+    run.event("frozen")
     chain.signal(signal.SIGCONT)
-    run.event("thawed", 8)
+    run.event("thawed")
 
     assert run.beats()
     run.process.terminate()
@@ -89,7 +90,7 @@ def test_chain_that_is_killed_kills_the_agent(town, chain, guard):
     run = guard(town, **HASTY)
 
     chain.signal(signal.SIGKILL)
-    run.event("dead", 12)
+    run.event("dead")
 
     assert run.alive() == []
 
@@ -98,10 +99,10 @@ def test_chain_that_answers_but_mines_nothing_is_no_word(town, chain, guard):
     run = guard(town, **HASTY)
 
     town.rpc("evm_setIntervalMining", 0)
-    assert "no fresh word" in run.event("frozen", 12)["reason"]
+    assert "no fresh word" in run.event("frozen")["reason"]
     town.rpc("evm_setIntervalMining", 1)
 
-    run.event("thawed", 8)
+    run.event("thawed")
 
 
 # A few actions now, so that there is something to anchor, and a beat for ever.
@@ -128,7 +129,7 @@ def test_guard_killed_with_an_anchor_under_way_goes_on_from_the_chains_size(town
     run = guard(town, BUSY, AGENT_GUARD_ANCHOR_AGE="0.2")
     until("an anchor on its way", waiting)
     run.kill()
-    until("the agent's end", lambda: run.alive() == [], 2)
+    until("the agent's end", lambda: run.alive() == [])
     if not lands:
         town.rpc("anvil_dropAllTransactions")
     town.rpc("evm_mine")

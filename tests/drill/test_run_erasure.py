@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from agent_guard.log.recorder import Recorder
 from agent_guard.store import SqliteReader, SqliteStore
 from agent_guard.store.rows import erasure_key
 from tests.drill.conftest import ACT
+from tests.ports import free_port
 from tests.postgres import Server
 
 pytestmark = pytest.mark.drill
@@ -103,15 +103,13 @@ def test_running_guard_erases_for_its_own_user_and_goes_on(drill, guard, until):
 
 
 def test_port_for_signers_takes_no_erasure(drill, guard, until):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     run = guard(drill, WORK, AGENT_GUARD_SIGNERS_LISTEN=f"127.0.0.1:{port}", **BRISK)
     until("some actions", lambda: worked(run))
     seq = first_intent(drill)
     order = json.dumps({"agent": "indexer", "seq": seq, "reason": "a stranger's"})
     for path in ("/v1/erasures", "/v1/erasures/", "/v1/ballots/../erasures", "//v1/erasures"):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("POST", path, order, {"content-type": "application/json"})
         assert connection.getresponse().status in (404, 405)
     with SqliteReader(path_of(drill)) as reader:
@@ -165,7 +163,7 @@ def test_halt_kills_while_an_erasure_waits_for_a_reader(drill, guard, until):
             for n in range(2)
         ]
         drill.vote("halt", "indexer", "signer1", "signer2")
-        until("its death", lambda: not run.alive(), seconds=5)
+        until("its death", lambda: not run.alive(), seconds=15)  # an order waits for 20
         codes = {json.loads(order.communicate(timeout=60)[0])["error"]["code"] for order in orders}
         # On record and held up by the reader; or the guard had ended before it could answer.
         assert codes <= {"AG582", "AG580", "AG521"}

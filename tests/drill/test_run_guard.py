@@ -24,9 +24,7 @@ def test_guard_that_is_killed_takes_the_agent_along(drill, guard, until):
 
     run.kill()
 
-    began = time.monotonic()
-    until("the agent's end", lambda: run.alive() == [], 2)
-    assert time.monotonic() - began < 2
+    until("the agent's end", lambda: run.alive() == [])
     # The chain had no word of it, and the next run goes on with the same log.
     run = guard(drill, "sys.exit(0)")
     assert run.code() == 0
@@ -51,7 +49,7 @@ def killed_and_halted(drill, guard, until):
     run = guard(drill, "resist(); beat()")
     until("all its children", lambda: len(run.alive()) >= 6)
     run.kill()
-    until("the agent's end", lambda: run.alive() == [], 2)
+    until("the agent's end", lambda: run.alive() == [])
     assert drill.cli.ask("audit", "indexer", expect=None)["death"] is None
     drill.vote("halt", "indexer", "signer1", "signer2")
     # Anvil's blocks of one second bear the next ones: a finding before the halt's time would be none after it.
@@ -98,7 +96,7 @@ def test_life_that_outlived_its_guard_is_ended_by_the_next_and_found_dead(drill,
         pytest.skip("no cgroup to be had here")
     run.kill()
     run.process.wait()  # a zombie is not gone
-    until("the agent's end", lambda: run.alive() == [], 2)
+    until("the agent's end", lambda: run.alive() == [])
     # What a guard without a deadman would have left: a process, in a leaf whose guard is gone.
     life = json.loads(note(drill).read_text())
     leaf = Path(life["mark"]["leaf"] + "-left")  # another: the deadman may not be done with its own
@@ -117,7 +115,7 @@ def test_life_that_outlived_its_guard_is_ended_by_the_next_and_found_dead(drill,
         ).stdout
         told = [json.loads(line)["event"] for line in said.splitlines() if '"event"' in line]
         assert [event for event in told if event in ("found_dead", "trouble", "started", "exited")] == events
-        assert left.wait(5) == -signals.SIGKILL
+        assert left.wait(60) == -signals.SIGKILL
     finally:
         left.kill()
         left.wait()
@@ -131,7 +129,7 @@ def note(drill):
 def test_life_of_which_nothing_proves_the_death_is_not_called_dead(drill, guard, until):
     run = guard(drill, "beat()", "--sandbox", "none")
     run.kill()
-    until("the agent's end", lambda: run.alive() == [], 5)
+    until("the agent's end", lambda: run.alive() == [])
 
     run = guard(drill, "sys.exit(0)")
 
@@ -161,7 +159,7 @@ def test_signal_that_comes_just_before_a_wait_ends_does_not_make_it_endless():
     view = ChainView([], [], Pace(poll=1.0))
     timers = (
         threading.Timer(0.05, os.kill, (os.getpid(), signals.SIGUSR1)),
-        threading.Timer(3, view.wake),
+        threading.Timer(60, view.wake),
     )
     before = signals.signal(signals.SIGUSR1, lambda *_: time.sleep(0.2))
     began = time.monotonic()
@@ -172,9 +170,10 @@ def test_signal_that_comes_just_before_a_wait_ends_does_not_make_it_endless():
     finally:
         for timer in timers:
             timer.cancel()
+            timer.join()  # its signal must not come when nobody handles it any more
         signals.signal(signals.SIGUSR1, before)
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
 
 
 def test_second_guard_on_the_same_log_is_refused_and_the_first_goes_on(drill, guard):

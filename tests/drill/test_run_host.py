@@ -77,7 +77,7 @@ def test_disk_that_fills_up_stops_the_actions_and_not_the_kill(drill, small_disk
     until("a first action", lambda: word.exists() and word.read_text() == "done\n")
 
     filler = fill(small_disk)
-    until("a refused action", lambda: word.read_text() not in ("done\n", ""), 20)
+    until("a refused action", lambda: word.read_text() not in ("done\n", ""))
     drill.vote("halt", "indexer", "signer1", "signer2")
 
     run.event("dead")
@@ -168,7 +168,7 @@ def test_without_a_cgroup_the_weaker_mode_is_said_aloud_and_still_kills(drill, g
     python.chmod(0o755)
     drill.cli.python = str(python)
 
-    doctor = json.loads(drill.cli.start("doctor", "--json").communicate(timeout=60)[0])
+    doctor = json.loads(drill.cli.start("doctor", "--json").communicate(timeout=120)[0])
     checks = {row["check"]: row for row in doctor["rows"]}
     assert checks["trial kill"]["level"] == "warn"
     assert checks["trial kill"]["detail"].startswith("pidns (")
@@ -180,7 +180,7 @@ def test_without_a_cgroup_the_weaker_mode_is_said_aloud_and_still_kills(drill, g
     until("a pulse", lambda: drill.cli.ask("status", "indexer")["guard"]["sandbox"] == "pidns")
     drill.vote("halt", "indexer", "signer1")
     run.event("frozen")
-    assert not run.beats()
+    assert run.stands_still()
     drill.vote("halt", "indexer", "signer2")
     assert run.code() == 8
     assert run.alive() == []

@@ -148,8 +148,9 @@ def test_lying_witnesses_keep_no_agent_from_working_and_no_halt_from_killing(
     keys = [STRANGER, *remembered["witnesses"][:2]]
     configured = ",".join(f"{url} {key}" for url, key in zip(urls, keys, strict=True))
     run = guard(drill, "resist(); beat()", AGENT_GUARD_WITNESSES=configured, **BRISK)
-    codes = {run.event("trouble")["error"]["code"] for _ in keys}
-    assert codes == {"AG563", "AG564"}
+    codes: set[str] = set()
+    while codes != {"AG563", "AG564"}:  # each liar is asked again and again
+        codes.add(run.event("trouble")["error"]["code"])
     assert run.beats()
     drill.vote("HALT", "indexer", "signer1", "signer2")
     run.event("dead")

@@ -65,7 +65,7 @@ def test_an_agent_that_died_with_its_guard_is_known_to_be_dead_and_no_sooner(
     process, made = guard(mode)
     assert how_known(made) is None
     process.kill()
-    until("the proof", lambda: how_known(made) == PROOFS[mode], seconds=10)
+    until("the proof", lambda: how_known(made) == PROOFS[mode])
 
 
 @pytest.mark.parametrize("mode", PROOFS)
@@ -74,7 +74,7 @@ def test_a_dead_one_is_claimed_only_where_the_proof_is_to_be_had(
 ) -> None:
     process, made = guard(mode)
     process.kill()
-    until("the proof", lambda: how_known(made) is not None, seconds=10)
+    until("the proof", lambda: how_known(made) is not None)
     # Another host; another boot of a host that has no id; a container whose processes or cgroups are not to be seen.
     assert how_known(replace(made, boot="other", machine="another's")) is None
     assert how_known(replace(made, boot="other", machine="")) is None
@@ -87,7 +87,7 @@ def test_a_cgroup_that_was_removed_since_is_as_good_as_an_empty_one(
 ) -> None:
     process, made = guard("cgroup+pidns")
     process.kill()
-    until("an empty cgroup", lambda: how_known(made) == "cgroup", seconds=10)
+    until("an empty cgroup", lambda: how_known(made) == "cgroup")
     Path(made.leaf).rmdir()
     assert how_known(made) == "cgroup"
 
@@ -95,7 +95,7 @@ def test_a_cgroup_that_was_removed_since_is_as_good_as_an_empty_one(
 def test_another_cgroup_of_the_same_name_proves_nothing(guard: Any, until: Callable[..., None]) -> None:
     process, made = guard("cgroup+pidns")
     process.kill()
-    until("an empty cgroup", lambda: how_known(made) == "cgroup", seconds=10)
+    until("an empty cgroup", lambda: how_known(made) == "cgroup")
     assert how_known(replace(made, leaf_inode=made.leaf_inode + 1)) is None
 
 
@@ -127,6 +127,6 @@ def test_a_container_that_is_not_built_yet_proves_nothing_before_the_next_boot()
 
 def test_an_agent_that_has_ended_already_can_be_marked(tmp_path: Path) -> None:
     container = launch(ContainerSpec(("true",), tmp_path), choose_mode())
-    assert container.wait(10) == 0
+    assert container.wait(60) == 0
     assert mark(container).leaf == ""
     container.close()

@@ -44,7 +44,7 @@ def ask(choice: Choice, folder: Path, code: str, **fields: Any) -> Any:
     script = f"{_REPORT}\n{code}\nPath('answer').write_text(json.dumps(answer))"
     container = launch(ContainerSpec((sys.executable, "-c", script), work, **fields), choice)
     try:
-        assert container.wait(10) == 0
+        assert container.wait(60) == 0
     finally:
         container.close()
     return json.loads((work / "answer").read_text())
@@ -189,13 +189,12 @@ def test_network_is_off_unless_asked_for(net: str, choice: Choice, tmp_path: Pat
 
 
 def test_agent_reaches_the_guard_through_its_socket_and_cannot_replace_it(
-    choice: Choice, tmp_path: Path
+    choice: Choice, tmp_path: Path, socket_folder: Path
 ) -> None:
-    folder = tmp_path / "s"
-    folder.mkdir()
+    socket_folder.chmod(0o755)
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(folder / "guard.sock"))
-        (folder / "guard.sock").chmod(0o666)
+        server.bind(str(socket_folder / "guard.sock"))
+        (socket_folder / "guard.sock").chmod(0o666)
         server.listen()
         thread = threading.Thread(target=lambda: server.accept()[0].sendall(b"hello"))
         thread.start()
@@ -204,7 +203,7 @@ client = socket.socket(socket.AF_UNIX)
 client.connect(os.environ['AGENT_GUARD_SOCKET'])
 answer = [client.recv(9).decode(), attempt(lambda: os.unlink(os.environ['AGENT_GUARD_SOCKET']))]
 """
-        answer = ask(choice, tmp_path, code, socket_dir=folder)
+        answer = ask(choice, tmp_path, code, socket_dir=socket_folder)
         thread.join()
     assert answer[0] == "hello"
     assert answer[1] in ("OSError", "PermissionError")
@@ -227,12 +226,12 @@ def test_agent_imports_the_sdk_package(choice: Choice, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("code", "expected"), [("exit 0", 0), ("exit 42", 42), ("kill -TERM $$", 143)])
 def test_exit_code_is_the_agents_own(code: str, expected: int, choice: Choice, tmp_path: Path) -> None:
     container = launch(ContainerSpec(("sh", "-c", code), tmp_path), choice)
-    assert container.wait(5) == expected
+    assert container.wait(60) == expected
 
 
 def test_standard_input_is_empty(choice: Choice, tmp_path: Path) -> None:
     container = launch(ContainerSpec(("sh", "-c", "read x && exit 1; exit 9"), tmp_path), choice)
-    assert container.wait(5) == 9
+    assert container.wait(60) == 9
 
 
 def test_refused_folder_starts_nothing(choice: Choice, tmp_path: Path) -> None:

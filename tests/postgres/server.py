@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,7 +17,9 @@ from typing import Any
 
 import psycopg
 
-START_SECONDS = 30.0
+from tests.ports import free_port
+
+START_SECONDS = 120.0
 # Trusts the host's own users, but for one that needs a password.
 ACCESS = """
 host all lettered 127.0.0.1/32 scram-sha-256
@@ -36,7 +37,7 @@ class Server:
         self._settings = {"fsync": "on", "max_connections": "60", "shared_buffers": "16MB"} | settings
         self.folder = Path(tempfile.mkdtemp(prefix="agent-guard-pg-"))
         self.data = self.folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         if self.user:
             os.chown(self.folder, pwd.getpwnam(self.user).pw_uid, -1)
@@ -57,7 +58,7 @@ class Server:
             **self._settings,
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
-            "unix_socket_directories": str(self.folder),
+            "unix_socket_directories": "",  # their paths may be no longer than 107 bytes
         }
         given = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
@@ -152,9 +153,3 @@ def _user() -> str | None:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in names else "nobody"
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

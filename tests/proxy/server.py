@@ -16,7 +16,7 @@ from tests.proxy.script import Script
 from tests.proxy.websocket import WebSocket
 from tests.proxy.wire import cut, read_head, response_to, send
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Server:

@@ -129,7 +129,8 @@ def test_a_cut_is_shown_and_never_too_long():
 def test_a_huge_hostile_text_takes_no_time(unit):
     started = time.perf_counter()
     clean(unit * 2_000_000)
-    assert time.perf_counter() - started < 0.5
+    # It takes a tenth of a second; what grew with the square of the length would take days.
+    assert time.perf_counter() - started < 20
 
 
 def test_hashes_are_shortened_and_what_is_none_is_only_cleaned():

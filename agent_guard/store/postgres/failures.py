@@ -35,6 +35,7 @@ _DAMAGED = (
     "the database is damaged, or its tables are not a log's",
     "Keep it as evidence, restore a copy, and compare it with: agent-guard audit",
 )
+_FULL = ("AG513", "the server's disk is full", "Free some space on the server, then start again.")
 _LOCKED = (
     "AG514",
     "something else holds a lock on the log's tables",
@@ -50,7 +51,7 @@ _UNKNOWN = ("AG517", "the database failed", "Look into the server's log; if it p
 # Whole codes first, then classes (the first two characters).
 _EXPLAINED = {
     FENCED: _REPLACED,
-    "53100": ("AG513", "the server's disk is full", "Free some space on the server, then start again."),
+    "53100": _FULL,
     "55P03": _LOCKED,
     "40001": _LOCKED,
     "40P01": _LOCKED,
@@ -77,6 +78,8 @@ _WORDS = {
     "permission denied": _REFUSED,
     'role ".*" does not exist': _REFUSED,
     'database ".*" does not exist': _NO_DATABASE,
+    # What it remembers of its catalogues is written anew at a connection, and lies beside the tables.
+    "could not write init file|No space left on device": _FULL,
 }
 
 

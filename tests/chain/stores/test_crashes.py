@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +109,11 @@ def test_commit_that_failed_but_persisted_on_a_server_is_found_again_by_the_writ
 ) -> None:
     with server_place.store() as store:
         recorder = Recorder(store, block=lambda: BLOCK)
-        first = recorder.append("a", "config", {}).result(10)
+        first = recorder.append("a", "config", {}).result(60)
         store._connection = Failing(store._connection)  # type: ignore[attr-defined]
-        again = recorder.append("a", "intent", {"n": 1}, idempotency_key="k").result(10)
+        again = recorder.append("a", "intent", {"n": 1}, idempotency_key="k").result(60)
         assert (again.index, again.duplicate) == (1, False)
-        assert recorder.append("a", "intent", {"n": 2}).result(10).index == 2
+        assert recorder.append("a", "intent", {"n": 2}).result(60).index == 2
         recorder.close()
     with server_place.reader() as reader:
         check_whole(reader, {first.index: first.leaf_hash.hex(), 1: again.leaf_hash.hex()})
@@ -124,11 +123,11 @@ def test_commit_that_failed_but_persisted_is_found_again_and_not_doubled(tmp_pat
     place = SqlitePlace(tmp_path / "log.db")
     with place.store() as store:
         recorder = Recorder(store, block=lambda: BLOCK)
-        first = recorder.append("a", "config", {}).result(10)
+        first = recorder.append("a", "config", {}).result(60)
         store._connection = Failing(store._connection)  # type: ignore[attr-defined]
         failed = recorder.append("a", "intent", {"n": 1}, idempotency_key="k")
         with pytest.raises(GuardError, match="the connection broke"):
-            failed.result(10)
+            failed.result(60)
         with pytest.raises(GuardError) as caught:
             recorder.append("a", "intent", {"n": 2})
         assert caught.value.code == "AG521"
@@ -136,9 +135,9 @@ def test_commit_that_failed_but_persisted_is_found_again_and_not_doubled(tmp_pat
         assert store.size == 1
     with place.store() as store, store.reader() as reader:
         recorder = Recorder(store, block=lambda: BLOCK)
-        again = recorder.append("a", "intent", {"n": 1}, idempotency_key="k").result(10)
+        again = recorder.append("a", "intent", {"n": 1}, idempotency_key="k").result(60)
         assert (again.index, again.counter, again.duplicate, again.conflict) == (1, 1, True, False)
-        assert recorder.append("a", "intent", {"n": 2}).result(10).index == 2
+        assert recorder.append("a", "intent", {"n": 2}).result(60).index == 2
         recorder.close()
         check_whole(reader, {first.index: first.leaf_hash.hex(), 1: again.leaf_hash.hex()})
 
@@ -166,8 +165,7 @@ def test_server_that_goes_down_in_mid_append_loses_and_doubles_nothing(own_serve
             stderr=subprocess.DEVNULL,
         )
         assert writer.stdout is not None
-        first = writer.stdout.readline()
-        time.sleep(0.1)
+        first = b"".join(writer.stdout.readline() for _ in range(3))
         if how == "power cut":
             own_server.kill()
         else:
@@ -180,4 +178,4 @@ def test_server_that_goes_down_in_mid_append_loses_and_doubles_nothing(own_serve
         acknowledged_by((first + rest).decode().splitlines(), acknowledged)
         with place.reader() as reader:
             check_whole(reader, dict(acknowledged))
-    assert len(acknowledged) > 3
+    assert len(acknowledged) >= 9

@@ -5,6 +5,9 @@ import pwd
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +60,32 @@ def test_commit_is_synchronous_whatever_the_database_says(
         assert opened.execute("SHOW synchronous_commit").fetchone() == (used,)
 
 
+def until_commits_wait(place: PostgresPlace) -> None:
+    """Until a reload of the settings has come to all of the server: some commit, confirmed by no standby, waits."""
+    deadline = time.monotonic() + 120
+    with ThreadPoolExecutor(1) as aside, place.server.connect() as probe, place.server.connect() as shell:
+        commit = None
+        while not shell.execute(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        ).rowcount:
+            assert time.monotonic() < deadline
+            if commit is None or commit.done():
+                commit = aside.submit(probe.execute, "SELECT pg_logical_emit_message(true, '', '')")
+            time.sleep(0.02)
+
+
 def test_commit_that_no_standby_confirmed_is_not_acknowledged(start: Callable[..., PostgresPlace]) -> None:
     place = start()
     with open_store(place) as store:
         with place.server.connect() as shell:
             shell.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
             shell.execute("SELECT pg_reload_conf()")
+            until_commits_wait(place)
             recorder = Recorder(store, block=lambda: None)
             waiting = recorder.append("a", "config", {})
             # An administrator loses his patience; the server then says COMMIT, and warns. So it does of the new term
             # with which the writer comes back, and the batch, which is there, still counts for nothing.
-            cancelled, deadline = 0, time.monotonic() + 30
+            cancelled, deadline = 0, time.monotonic() + 120
             while cancelled < 4:
                 assert time.monotonic() < deadline
                 found = shell.execute(
@@ -80,7 +98,7 @@ def test_commit_that_no_standby_confirmed_is_not_acknowledged(start: Callable[..
             assert recorder.trouble.code == "AG551"
             shell.execute("ALTER SYSTEM RESET synchronous_standby_names")
             shell.execute("SELECT pg_reload_conf()")
-            assert waiting.result(30).index == 0
+            assert waiting.result(120).index == 0
         assert (store.size, recorder.trouble) == (1, None)
         recorder.close()
 
@@ -112,20 +130,40 @@ def test_corrupt_page_is_named_and_what_stands_before_it_is_read(start: Callable
     assert found == [make_row(index) for index in range(len(found))]
 
 
+@dataclass
+class SmallDisk:
+    """A database on a file system of 24 MiB, `folder`; nothing on the server takes or frees space by itself."""
+
+    place: PostgresPlace
+    folder: Path
+
+    def forget_catalogues(self) -> None:
+        """As autovacuum may at any time: the server writes what it remembers of them anew at the next connection."""
+        (remembered,) = self.folder.rglob("pg_internal.init")
+        remembered.unlink()
+
+    def fill_up(self) -> None:
+        with (self.folder / "filler").open("ab", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+    def grow(self) -> None:
+        subprocess.run(["mount", "-o", "remount,size=32m", str(self.folder)], check=True)
+
+
 @pytest.fixture
-def small_disk(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A database on a file system of 24 MiB; only root can mount one."""
-    folder = postgres.folder / "small"
+def small_disk(start: Callable[..., PostgresPlace]) -> Iterator[SmallDisk]:
+    """Only root can mount one."""
+    server = start(autovacuum="off").server
+    folder = server.folder / "small"
     folder.mkdir()
-    mine = f"size=24m,mode=700,uid={pwd.getpwnam(postgres.user).pw_uid}"
+    mine = f"size=24m,mode=700,uid={pwd.getpwnam(server.user).pw_uid}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", mine, "tmpfs", str(folder)], check=True)
-    with postgres.connect() as shell:
+    with server.connect() as shell:
         shell.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
         shell.execute("CREATE DATABASE small TABLESPACE small")
-    yield "small"
-    with postgres.connect() as shell:
-        shell.execute("DROP DATABASE small WITH (FORCE)")
-        shell.execute("DROP TABLESPACE small")
+    yield SmallDisk(PostgresPlace(server, "small"), folder)
+    server.stop()
     subprocess.run(["umount", str(folder)], check=True)
 
 
@@ -137,17 +175,22 @@ def fill(store: PostgresStore) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_full_disk_is_named_and_everything_acknowledged_is_there(postgres: Any, small_disk: str) -> None:
-    place = PostgresPlace(postgres, small_disk)
-    with open_store(place) as store:
+def test_full_disk_is_named_and_everything_acknowledged_is_there(small_disk: SmallDisk) -> None:
+    with open_store(small_disk.place) as store:
         with pytest.raises(GuardError) as caught:
             fill(store)
         kept = store.size
     assert caught.value.code == "AG513"
     assert kept > 0
-    # As the error says: the disk is freed. (A server whose disk is full may not even get at its own catalogues.)
-    subprocess.run(["mount", "-o", "remount,size=28m", str(postgres.folder / "small")], check=True)
-    with open_store(place) as store, store.reader() as reader:
+    # A server whose disk is full may not even get at its own catalogues, and says so in other words.
+    small_disk.forget_catalogues()
+    small_disk.fill_up()
+    with pytest.raises(GuardError) as caught:
+        open_store(small_disk.place)
+    assert caught.value.code == "AG513"
+
+    small_disk.grow()
+    with open_store(small_disk.place) as store, store.reader() as reader:
         assert store.size == kept
         assert [row.index for row in reader.rows()] == list(range(kept))
 

@@ -65,7 +65,7 @@ def test_who_takes_over_waits_for_the_batch_that_is_under_way(server_place: Post
             opening = aside.submit(open_store, server_place)
             with pytest.raises(TimeoutError):
                 opening.result(0.5)
-        with opening.result(10) as new:
+        with opening.result(60) as new:
             new.erase(0)
 
 
@@ -79,18 +79,18 @@ def test_new_writer_reads_the_size_only_after_the_old_ones_last_batch(
 
         def late() -> None:
             reached.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             commit()
 
         monkeypatch.setattr(old, "_commit", late)
         appending = aside.submit(old.append, [make_row(0)])
-        assert reached.wait(10)
+        assert reached.wait(60)
         opening = aside.submit(open_store, server_place)
         with pytest.raises(TimeoutError):
             opening.result(0.5)
         go_on.set()
-        appending.result(10)
-        with opening.result(10) as new:
+        appending.result(60)
+        with opening.result(60) as new:
             assert new.size == 1
 
 
@@ -101,7 +101,7 @@ def test_session_that_was_ended_is_never_taken_up_again_once_another_writer_came
         old.append([make_row(0)])
         pid = old._connection.info.backend_pid
         with server_place.server.connect() as shell:
-            shell.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+            shell.execute("SELECT pg_terminate_backend(%s, 60000)", (pid,))
         with open_store(server_place) as new:
             for code in ("AG551", "AG511", "AG511"):
                 with pytest.raises(GuardError) as caught:
@@ -148,7 +148,7 @@ def test_many_guards_write_to_one_database_at_once(server_place: PostgresPlace) 
         with PostgresStore(server_place.address, identity_of(number)) as store:
             recorder = Recorder(store, block=lambda: Block(1, bytes(32), 1))
             waiting = [recorder.append(f"agent-{n % 3}", "config", {"n": n}) for n in range(300)]
-            done = [future.result(30) for future in waiting]
+            done = [future.result(120) for future in waiting]
             recorder.close()
         return {item.index: item.leaf_hash.hex() for item in done}
 

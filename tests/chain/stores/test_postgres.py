@@ -38,10 +38,10 @@ def test_server_that_hangs_is_given_up_in_time_and_what_waits_is_there_once_it_g
     with open_store(place) as store, store.reader() as reader:
         monkeypatch.setattr(connection, "ANSWER_SECONDS", 1.0)
         recorder = Recorder(store, block=lambda: Block(1, bytes(32), 1))
-        recorder.append("a", "config", {}).result(10)
+        recorder.append("a", "config", {}).result(60)
         place.server.freeze()
         waiting = recorder.append("a", "intent", {"n": 1})
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while recorder.trouble is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -56,7 +56,7 @@ def test_server_that_hangs_is_given_up_in_time_and_what_waits_is_there_once_it_g
         assert caught.value.code == "AG551"
         place.server.thaw()
         monkeypatch.setattr(connection, "ANSWER_SECONDS", 15.0)
-        assert [one.result(40).index for one in (waiting, later)] == [1, 2]
+        assert [one.result(120).index for one in (waiting, later)] == [1, 2]
         recorder.close()
     with place.reader() as again:
         assert [row.index for row in again.rows()] == [0, 1, 2]
@@ -87,9 +87,9 @@ def test_reader_connects_anew_after_the_server_was_away_but_never_within_a_snaps
 
 def test_session_that_only_waits_is_not_ended_by_the_servers_default(server_place: PostgresPlace) -> None:
     with server_place.server.connect() as shell:
-        shell.execute(f"ALTER DATABASE {server_place.database} SET idle_session_timeout = '100ms'")
+        shell.execute(f"ALTER DATABASE {server_place.database} SET idle_session_timeout = '2s'")
     with open_store(server_place) as store, store.reader() as reader:
-        time.sleep(0.5)
+        time.sleep(3)
         store.append([make_row(0)])
         assert reader.size() == 1
 

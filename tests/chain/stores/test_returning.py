@@ -19,7 +19,7 @@ from tests.unit.store.conftest import IDENTITY, make_row
 pytestmark = pytest.mark.chain
 BLOCK = Block(1, bytes(32), 1)
 QUICK = Patience(seconds=60.0, pause=0.02, longest=0.1)
-SECONDS = 30.0
+SECONDS = 120.0
 LEAF = make_row(0).leaf
 ONE = SavedCheckpoint(size=1, frontier=(LEAF,), root=LEAF, note="n", signature=b"s", tx=None)
 
@@ -39,7 +39,7 @@ def cut(store: PostgresStore, place: PostgresPlace) -> None:
     """The server ends the writer's session, as at a restart."""
     pid = store._connection.info.backend_pid
     with place.server.connect() as shell:
-        shell.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        shell.execute("SELECT pg_terminate_backend(%s, 60000)", (pid,))
 
 
 def lose(store: PostgresStore, place: PostgresPlace, row: int, *, persisted: bool) -> None:
@@ -182,10 +182,10 @@ def wire(server_place: PostgresPlace) -> Iterator[Wire]:
 def test_log_that_the_servers_old_session_still_holds_is_taken_once_that_has_ended(
     server_place: PostgresPlace, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "ANSWER_SECONDS", 1.0)
     address = Address.parse(f"postgresql://postgres@127.0.0.1:{wire.port}/{server_place.database}")
     with PostgresStore(address, IDENTITY) as store:
         store.append([make_row(0)])
+        monkeypatch.setattr(connection, "ANSWER_SECONDS", 1.0)
         held, wire.falling_silent = store._connection.info.backend_pid, True
         with pytest.raises(GuardError):
             store.append([make_row(1)])
@@ -196,7 +196,7 @@ def test_log_that_the_servers_old_session_still_holds_is_taken_once_that_has_end
             store.append([make_row(1)])
         assert caught.value.code == "AG551"
         with server_place.server.connect() as shell:
-            shell.execute("SELECT pg_terminate_backend(%s, 5000)", (held,))
+            shell.execute("SELECT pg_terminate_backend(%s, 60000)", (held,))
         store.append([make_row(1)])
         assert store.size == 2
 

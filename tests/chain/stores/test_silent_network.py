@@ -29,6 +29,7 @@ def test_batch_whose_answer_was_lost_is_there_once_and_its_writer_adds_nothing_m
 ) -> None:
     with PostgresStore(over(wire, server_place), IDENTITY) as old:
         old.append([make_row(0)])
+        session = old._connection.info.backend_pid
         monkeypatch.setattr(connection, "ANSWER_SECONDS", 4.0)
         commit = old._commit
 
@@ -49,6 +50,8 @@ def test_batch_whose_answer_was_lost_is_there_once_and_its_writer_adds_nothing_m
         with pytest.raises(GuardError) as caught:
             old.append([make_row(1)])
         assert caught.value.code == "AG551"
+    with server_place.server.connect() as shell:  # it ends that session once it hears of the cut
+        shell.execute("SELECT pg_terminate_backend(%s, 60000)", (session,))
     with server_place.store() as new, new.reader() as reader:
         assert new.size == 2
         new.append([make_row(2)])

@@ -32,7 +32,7 @@ class Eraser:
     def erase(self, agent: str | None, index: int, reason: str) -> Erased:
         self.told.append((agent, index, reason))
         if self.waits is not None:
-            assert self.waits.wait(10)
+            assert self.waits.wait(60)
         if self.error is not None:
             raise self.error
         return Erased(index, 99, repeated=False)

@@ -466,7 +466,7 @@ def test_it_is_settled_only_when_what_others_named_has_been_read(
     def pinned(agents: Sequence[bytes], block: Block) -> dict[bytes, AgentState]:
         if block == CHAIN[7]:
             reading.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
         return snapshot(agents, block)
 
     ahead.snapshot = pinned  # type: ignore[method-assign]
@@ -475,7 +475,7 @@ def test_it_is_settled_only_when_what_others_named_has_been_read(
     view.start()
     heard(view, lambda words: view._readers["node0"].settled)
     behind.answering.set()
-    assert reading.wait(10)
+    assert reading.wait(60)
     words = heard(view, lambda words: view._readers["node1"].settled)
     assert not view.settled()
     go_on.set()
@@ -560,7 +560,7 @@ def test_whoever_names_block_after_block_delays_no_others_newest_word(
     view.poke("node1")
     heard(view, lambda words: sightings(words, "node1", Scope.LATEST))
     over.set()
-    flooding.join(5)
+    flooding.join(60)
     before = honest.asked.index(("header", "latest"))
     assert before <= 2, honest.asked[: before + 1]
 
@@ -587,7 +587,7 @@ def test_a_flood_of_one_endpoint_keeps_no_others_block_from_being_read(
         heard(view, lambda words: sightings(words, "node1", Scope.PINNED))
     finally:
         over.set()
-        flooding.join(5)
+        flooding.join(60)
 
 
 # --- proofs ----------------------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ class SlowRecorder:
     def catch_up(self) -> None:
         self.slow = False
         for future, args, details in self.waiting:
-            future.set_result(self._real.append(*args, **details).result(5))
+            future.set_result(self._real.append(*args, **details).result(60))
 
 
 def test_an_intent_that_is_durable_too_late_was_refused_and_is_closed_as_such(make_gate, log):

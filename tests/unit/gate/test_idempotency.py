@@ -112,7 +112,7 @@ def test_a_log_that_hangs_while_it_is_read_delays_no_other_question(gate, log):
     freed: list[bool] = []
 
     def hang(seq: int) -> int | None:
-        freed.append(free.wait(10))
+        freed.append(free.wait(60))
         return None
 
     gate._history.closed_by = hang
@@ -139,7 +139,7 @@ def test_a_withdrawal_that_becomes_durable_while_the_log_is_read_is_seen(gate, l
         read.append(seq)
         if len(read) > 1:
             return real(seq)
-        log.recorder.append("alice", "refused", {}, refers_to=0, idempotency_key="close:0").result(5)
+        log.recorder.append("alice", "refused", {}, refers_to=0, idempotency_key="close:0").result(60)
         gate._forgotten += 1
         return None
 

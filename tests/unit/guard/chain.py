@@ -139,7 +139,7 @@ class Watch:
             self._made.stop()
 
 
-def wait_until(happened: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -35,7 +35,7 @@ class Supervisor:
         self.got.append((standing.verdict.decision.value, standing.verdict.reason))
         self.times.append(seen_at)
         self.begun.release()
-        assert self.idle.wait(10)
+        assert self.idle.wait(60)
         if self.failing:
             raise OSError("the cgroup is gone")
 
@@ -60,12 +60,12 @@ def busy(carrier: Carrier, supervisor: Supervisor) -> None:
     """Has the supervisor at work on a RUN, until `idle` is set."""
     supervisor.idle.clear()
     carrier.apply(RUN)
-    assert supervisor.begun.acquire(timeout=5)
+    assert supervisor.begun.acquire(timeout=60)
 
 
 def test_a_standing_is_carried_out_by_a_thread_of_its_own(carrier: Carrier, supervisor: Supervisor) -> None:
     carrier.apply(FREEZE)
-    assert carrier.settle(5)
+    assert carrier.settle(60)
     assert supervisor.got == [("freeze", "because")]
 
 
@@ -76,7 +76,7 @@ def test_handing_over_never_blocks_though_the_supervisor_stands_still(
     began = time.monotonic()
     for one in (FREEZE, RUN, HALT, FREEZE):
         carrier.apply(one)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 30.0
     assert not carrier.settle(0.01)
 
 
@@ -85,7 +85,7 @@ def test_of_what_waits_the_newest_is_carried_out(carrier: Carrier, supervisor: S
     for one in (FREEZE, RUN, standing(Decision.FREEZE, "the last")):
         carrier.apply(one)
     supervisor.idle.set()
-    assert carrier.settle(5)
+    assert carrier.settle(60)
     assert supervisor.got == [("run", "because"), ("freeze", "the last")]
 
 
@@ -99,7 +99,7 @@ def test_a_halt_once_handed_over_is_never_skipped_whatever_follows(
     for one in (FREEZE, HALT, *following):
         carrier.apply(one)
     supervisor.idle.set()
-    assert carrier.settle(5)
+    assert carrier.settle(60)
     assert supervisor.got == [("run", "because"), ("halt", "because")]
 
 
@@ -110,7 +110,7 @@ def test_a_stop_that_is_only_announced_gives_way_to_what_is_newer(
     for one in (standing(Decision.HALT, "planned", stopping=True), RUN):
         carrier.apply(one)
     supervisor.idle.set()
-    assert carrier.settle(5)
+    assert carrier.settle(60)
     assert supervisor.got[-1] == ("run", "because")
 
 
@@ -123,7 +123,7 @@ def test_a_halt_that_waits_counts_from_when_it_was_first_seen(
     time.sleep(0.02)
     carrier.apply(standing(Decision.HALT, "again"))
     supervisor.idle.set()
-    assert carrier.settle(5)
+    assert carrier.settle(60)
     assert supervisor.times[-1] <= first
 
 
@@ -136,7 +136,7 @@ def test_what_is_no_halt_counts_from_when_it_was_handed_over(
     before = time.time_ns()
     carrier.apply(HALT)
     supervisor.idle.set()
-    assert carrier.settle(5)
+    assert carrier.settle(60)
     assert supervisor.times[-1] >= before
 
 
@@ -145,9 +145,9 @@ def test_what_nobody_foresaw_is_reported_and_the_next_standing_carried_out(
 ) -> None:
     supervisor.failing = True
     carrier.apply(FREEZE)
-    assert carrier.settle(5)
+    assert carrier.settle(60)
     carrier.apply(HALT)
-    assert carrier.settle(5)
+    assert carrier.settle(60)
     assert supervisor.got == [("freeze", "because"), ("halt", "because")]
     assert [str(error) for error in supervisor.failures] == ["the cgroup is gone"] * 2
 
@@ -181,7 +181,7 @@ def test_settle_waits_for_what_is_in_hand_and_for_what_waits(
     time.sleep(0.02)
     assert not settled
     supervisor.idle.set()
-    waiting.join(5)
+    waiting.join(60)
     assert settled == [True]
     assert len(supervisor.got) == 2
 

@@ -174,15 +174,15 @@ def test_keeping_waits_for_no_disk(opened: Callable[..., Latches], monkeypatch: 
 
     def slow(descriptor: int) -> None:
         writing.set()
-        assert done.wait(10)
+        assert done.wait(60)
 
     monkeypatch.setattr(module.os, "fsync", slow)
     guard = opened()
     began = time.monotonic()
     guard.keep(ALICE, HALTED)
     guard.keep(BOB, HALTED)
-    assert time.monotonic() - began < 1.0
-    assert writing.wait(5)
+    assert time.monotonic() - began < 30.0
+    assert writing.wait(60)
     assert guard.close(0.05) is False
     done.set()
     assert guard.close(5)

@@ -78,7 +78,7 @@ def begin(
         anchor.close()
 
 
-def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
@@ -312,7 +312,7 @@ def test_recording_goes_on_while_the_chain_hangs(
 ) -> None:
     release = threading.Event()
     head = chain.head
-    monkeypatch.setattr(chain, "head", lambda: (release.wait(5), head())[1])
+    monkeypatch.setattr(chain, "head", lambda: (release.wait(60), head())[1])
     anchor, recorder = begin()
     record(recorder, 100)
     assert anchor.lag()[0] == 100

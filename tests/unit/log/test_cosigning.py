@@ -208,7 +208,7 @@ def test_settling_waits_for_a_head_that_came_while_an_older_one_was_asked_for(sc
 
     def slow(body: bytes) -> Reply:
         asked.set()
-        go.wait(10)
+        go.wait(60)
         return honest(body)
 
     scene.witnesses[one.url] = slow
@@ -217,7 +217,7 @@ def test_settling_waits_for_a_head_that_came_while_an_older_one_was_asked_for(sc
     scene.grow(3)
     scene.anchor()
     working.start(lambda error: None)
-    assert asked.wait(10)
+    assert asked.wait(60)
     scene.grow(2)
     scene.anchor()
     threading.Timer(0.2, go.set).start()
@@ -438,14 +438,14 @@ def test_an_answer_that_comes_after_the_end_is_not_written(scene: Scene) -> None
     def late(body: bytes) -> Reply:
         reply = honest(body)
         answered.set()
-        go.wait(10)
+        go.wait(60)
         return reply
 
     scene.witnesses[one.url] = late
     scene.grow(3)
     before = scene.anchor()
     working = scene.start(one)
-    assert answered.wait(10)
+    assert answered.wait(60)
     working.close()
     go.set()
     until(lambda: not any(thread.name == "witness witness.example/2" for thread in threading.enumerate()))

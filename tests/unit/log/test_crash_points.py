@@ -80,7 +80,7 @@ def check_reopens(place: Path, identity: LogIdentity, acknowledged: dict[int, st
     with SqliteStore(place, identity) as store, store.reader() as reader:
         check_whole(reader, dict(acknowledged))
         recorder = Recorder(store, block=lambda: BLOCK)
-        assert recorder.append("a", "intent", {}).result(5).index == store.size - 1
+        assert recorder.append("a", "intent", {}).result(60).index == store.size - 1
         recorder.close()
 
 
@@ -172,7 +172,7 @@ def test_log_that_becomes_read_only_under_its_writer_fails_closed_until_the_next
 ) -> None:
     with SqliteStore(path, identity) as store:
         recorder = Recorder(store, block=lambda: BLOCK)
-        first = recorder.append("a", "intent", {}).result(5)
+        first = recorder.append("a", "intent", {}).result(60)
         store._connection.execute("PRAGMA query_only = ON")
         error = recorder.append("a", "intent", {}).exception(5)
         assert isinstance(error, GuardError)
@@ -193,7 +193,7 @@ def test_guard_does_not_write_on_after_a_corrupt_page_and_leaves_the_file_as_it_
     with SqliteStore(path, identity) as store:
         recorder = Recorder(store, block=lambda: BLOCK)
         for done in [recorder.append("a", "intent", {"n": n}) for n in range(2_000)]:
-            done.result(5)
+            done.result(60)
         recorder.close()
     whole = path.read_bytes()
     page = whole.index(b'"index":700,') // PAGE
@@ -220,7 +220,7 @@ def test_clock_that_goes_back_changes_no_place_and_is_written_as_it_was(
     times = iter([5_000_000, 4_000_000, 4_000_001, 0, 6_000_000])
     recorder = make_recorder(now_ms=lambda: next(times), block=lambda: Block(7, bytes(32), 4_000))
     for number in range(5):
-        recorder.append("a", "intent", {"n": number}).result(5)
+        recorder.append("a", "intent", {"n": number}).result(60)
 
     with SqliteReader(path) as reader:
         check_whole(reader, {})

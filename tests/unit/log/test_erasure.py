@@ -195,7 +195,7 @@ def _start(path: Path, count: int, *options: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, env=environ)
 
 
-def _until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
+def _until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
     ends = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < ends

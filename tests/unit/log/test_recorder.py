@@ -83,7 +83,7 @@ def test_many_callers_share_a_commit(
     append = store.append
 
     def slow(rows: list[Row]) -> None:
-        gate.wait(5)
+        gate.wait(60)
         batches.append(len(rows))
         append(rows)
 
@@ -136,7 +136,7 @@ def test_key_used_twice_in_one_batch_is_written_once(
 ) -> None:
     gate = threading.Event()
     append = store.append
-    monkeypatch.setattr(store, "append", lambda rows: (gate.wait(5), append(rows)))
+    monkeypatch.setattr(store, "append", lambda rows: (gate.wait(60), append(rows)))
     recorder.append("a", "intent", {"hold": True})
     twice = [recorder.append("a", "intent", {"x": 1}, idempotency_key="k") for _ in range(2)]
     gate.set()
@@ -216,13 +216,13 @@ def test_full_queue_refuses_at_once_and_loses_nothing_it_took(
 
     def slow(rows: list[Row]) -> None:
         entered.set()
-        gate.wait(5)
+        gate.wait(60)
         append(rows)
 
     monkeypatch.setattr(store, "append", slow)
     recorder = make_recorder(limits=limits)
     taken = [recorder.append("a", "intent", {"n": 0})]
-    entered.wait(5)
+    entered.wait(60)
     taken += [recorder.append("a", "intent", {"n": n}) for n in (1, 2, 3)]
     with pytest.raises(GuardError) as caught:
         recorder.append("a", "intent", {"n": 4})
@@ -238,7 +238,7 @@ def test_store_failure_reaches_all_who_wait_and_closes_the_recorder_for_good(
     gate = threading.Event()
 
     def full(rows: list[Row]) -> None:
-        gate.wait(5)
+        gate.wait(60)
         raise GuardError("AG513", "the disk is full.", "Free some.")
 
     monkeypatch.setattr(store, "append", full)
@@ -264,9 +264,9 @@ def test_unforeseen_error_closes_the_recorder_and_leaves_nobody_waiting(
 
     recorder = make_recorder(**{broken: boom})
     done = recorder.append("a", "intent", {})
-    wait([done], timeout=5)
+    wait([done], timeout=60)
     assert done.done()
-    recorder._thread.join(5)
+    recorder._thread.join(60)
     with pytest.raises(GuardError, match="ZeroDivisionError"):
         recorder.append("a", "intent", {})
 
@@ -290,12 +290,12 @@ def test_request_cancelled_before_its_turn_is_not_written(
 
     def slow(rows: list[Row]) -> None:
         entered.set()
-        gate.wait(5)
+        gate.wait(60)
         append(rows)
 
     monkeypatch.setattr(store, "append", slow)
     first = recorder.append("a", "intent", {"n": 0})
-    entered.wait(5)
+    entered.wait(60)
     second, third = (recorder.append("a", "intent", {"n": n}) for n in (1, 2))
     assert not first.cancel()
     assert second.cancel()

@@ -524,7 +524,7 @@ def test_a_process_killed_while_it_saves_leaves_a_whole_state(guard):
         saving.start()
         time.sleep(0.02 + chance.random() / 50)
         saving.kill()
-        saving.join(10)
+        saving.join(60)
         if FILE.exists():
             assert saved()["n"] >= last
             last = saved()["n"]
@@ -546,7 +546,7 @@ def test_a_block_in_another_thread_is_stopped_by_the_refusal_and_sets_no_handler
 
     thread = threading.Thread(target=lambda: interrupted(lambda: count(guard, 5, stop)))
     thread.start()
-    thread.join(10)
+    thread.join(60)
 
     assert seen == [handler_of_sigterm] * 3
     assert saved() == {"next": 3}

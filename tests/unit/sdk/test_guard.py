@@ -276,7 +276,7 @@ def test_an_action_cancelled_while_it_was_asked_for_is_reported_as_not_begun(gua
     plain = answers.answer
 
     def slow(request: httpx.Request) -> httpx.Response:
-        may_answer.wait(5)
+        may_answer.wait(60)
         return plain(request)
 
     answers.handler = slow

@@ -193,6 +193,28 @@ def test_a_chain_that_falls_silent_freezes_and_then_kills_without_any_word(world
     assert "for 30 s" in world.step("dead")["reason"]
 
 
+def test_a_guard_that_takes_its_time_to_open_its_log_looks_again_before_it_starts_anything(
+    world: World,
+) -> None:
+    def opening(world: World) -> None:
+        world.clock.seconds = 61.0
+        world.say()
+
+    world.opening, world.script = opening, ends(0)
+    assert world.run() == 0
+    assert world.told == ["started", "exited"]
+
+
+def test_a_guard_that_took_its_time_starts_nothing_on_an_old_word(world: World) -> None:
+    def opening(world: World) -> None:
+        world.clock.seconds = 61.0
+
+    world.opening = opening
+    with pytest.raises(GuardError, match="no fresh word from the chain"):
+        world.run()
+    assert world.lives == []
+
+
 def test_a_watcher_that_hangs_is_overruled_by_a_second_thread(world: World) -> None:
     def script(world: World) -> None:
         world.hang()

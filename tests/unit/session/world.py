@@ -84,6 +84,9 @@ class World:
     limits: Limits = LIMITS
     grace: float = 0.0
     script: Callable[["World"], None] = lambda world: None
+    opening: Callable[["World"], None] = lambda world: (
+        None
+    )  # while the guard, which has read the chain, opens its log
     clock: HandClock = field(default_factory=HandClock)
     view: FedView = field(default_factory=FedView)
     deeds: list[str] = field(default_factory=list)
@@ -215,6 +218,7 @@ class World:
         keeping = Keeping({}, lambda name, latch: None)
         self.watcher = Watcher(ids, self.view, self.limits, 0.02, box, keeping, self.clock)
         self.watcher.begin(0.0)
+        self.opening(self)
         wards = [
             WardParts(
                 agent=name,

@@ -162,11 +162,11 @@ def test_every_ballot_goes_to_every_place_and_each_has_its_own_fate() -> None:
 def test_a_place_that_never_answers_holds_up_no_other_and_ends_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(handover, "SECONDS", 0.3)
+    monkeypatch.setattr(handover, "SECONDS", 2.0)
     never, asked = threading.Event(), threading.Event()
 
     def hang(ballot: SignedBallot) -> tuple[Fate, str]:
-        never.wait(10)
+        never.wait(60)
         return Fate.ACCEPTED, ""
 
     def answer(ballot: SignedBallot) -> tuple[Fate, str]:
@@ -180,7 +180,7 @@ def test_a_place_that_never_answers_holds_up_no_other_and_ends_in_time(
 
     assert asked.is_set()
     assert [one.fate for one in handed] == [Fate.UNREACHED, Fate.ACCEPTED]
-    assert took < 5
+    assert took < 30
 
 
 def test_that_no_guard_took_it_is_ag315_only_if_all_refused() -> None:
