@@ -19,6 +19,7 @@ _KILLS = {
 OF_THE_FLEET = "the whole fleet is "
 """How a reason begins that is not the agent's own."""
 _LAPSED = "lapsed: nobody renewed the lease within its grace"
+_REPLACED = "another operator's to guard, by the council's decision"
 # What is latched, and how far the epoch of the halt lies behind the state's own: a resume that waits has raised it.
 _LATCHED = {State.HALTED: 0, State.RETIRED: 0, State.RESUMING: 1}
 _MOST_SIGNERS = 64  # of any council: more votes are a lie
@@ -62,7 +63,11 @@ class BallotCount:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds; see the settings of the same names. `quorum` endpoints must agree that the agent may run."""
+    """Seconds; see the settings of the same names. `quorum` endpoints must agree that the agent may run.
+
+    `operator`: this guard's (checksummed); an agent that the council gave to another one is not its own to run. "" is
+    any.
+    """
 
     max_block_age: float
     unknown_grace: float
@@ -73,6 +78,7 @@ class Limits:
     require_proof: bool = False
     grace: float = 0.0
     halt_grace: float = 0.0
+    operator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,8 @@ def agreed(readings: Iterable[Reading], clock: Clock, limits: Limits) -> list[Re
     groups: dict[object, dict[str, Reading]] = {}
     for reading in readings:
         if is_fresh(reading, clock, limits) and _is_sound(reading, limits):
-            said = reading.agent.state, reading.agent.epoch, reading.fleet.state, reading.fleet.epoch
+            agent, fleet = reading.agent, reading.fleet
+            said = agent.state, agent.epoch, agent.operator, fleet.state, fleet.epoch
             groups.setdefault((reading.block, said), {})[reading.endpoint] = reading
     enough = [list(group.values()) for group in groups.values() if len(group) >= needed(limits)]
     return max(enough, key=lambda group: group[0].block.number, default=[])
@@ -155,7 +162,7 @@ def pauses(said: Iterable[Reading]) -> Iterator[AgentState]:
 
 
 def halts(readings: Sequence[Reading], clock: Clock, limits: Limits) -> list[Halt]:
-    """What is said newest of a halt, a retirement, a lapse past its grace, or an agent unknown to the council."""
+    """What is said newest of a halt, a retirement, a lapse past its grace, or an agent that is not this guard's."""
     found = []
     said = words(readings, clock, limits)
     for fleet in (False, True):
@@ -177,12 +184,14 @@ def _halt(
     clock: Clock,
     limits: Limits,
 ) -> Halt:
-    proofs = [state for reading, state in killing if _is_proof(reading, readings, clock, limits)]
+    stops = [(reading, state) for reading, state in killing if _stops(state, reading.block, limits)]
+    proofs = [state for reading, state in stops if _is_proof(reading, readings, clock, limits)]
     epochs = [(reading.endpoint, epoch) for reading, state in killing if (epoch := _epoch(state)) >= 0]
     endpoints = tuple(dict.fromkeys(reading.endpoint for reading, _ in killing))
     epoch = max([vouched_epoch(epochs, limits), *map(_epoch, proofs)])
-    said = proofs[0] if proofs else killing[0][1]
-    reason = (OF_THE_FLEET if fleet else "") + _KILLS.get(said.state, _LAPSED)
+    said = [*proofs, *(state for _, state in stops)]
+    why = _KILLS.get(said[0].state, _LAPSED) if said else _REPLACED
+    reason = (OF_THE_FLEET if fleet else "") + why
     return Halt(fleet, reason, endpoints, bool(proofs) or len(endpoints) >= needed(limits), epoch)
 
 
@@ -201,6 +210,16 @@ def vouched_epoch(named: Iterable[tuple[str, int]], limits: Limits) -> int:
 
 
 def _kills(state: AgentState, block: Block, limits: Limits) -> bool:
+    return _stops(state, block, limits) or _is_anothers(state, limits)
+
+
+def _is_anothers(state: AgentState, limits: Limits) -> bool:
+    """No state proof covers the operator: a quorum must say so."""
+    return state.agent != FLEET and limits.operator not in ("", state.operator)
+
+
+def _stops(state: AgentState, block: Block, limits: Limits) -> bool:
+    """Whether the state alone, as a proof shows it, asks for a kill."""
     if state.state is State.LAPSED:
         return block.timestamp - state.lease_until >= limits.lease_grace
     return state.state in _KILLS
@@ -235,7 +254,7 @@ def lapses(said: Iterable[Reading], limits: Limits) -> Iterator[AgentState]:
         state
         for reading in said
         for state in (reading.agent, reading.fleet)
-        if state.state is State.LAPSED and not _kills(state, reading.block, limits)
+        if state.state is State.LAPSED and not _stops(state, reading.block, limits)
     )
 
 
@@ -298,15 +317,17 @@ def _differs(word: Reading | None, group: Sequence[Reading], clock: Clock, limit
     if not is_fresh(word, clock, limits):
         return f"its newest block is {word.block.number}, not fresh"
     if agreed is None:
-        return f"says {_said(word)} at block {word.block.number}"
-    if _said(word) != _said(agreed):
-        return f"says {_said(word)} at block {word.block.number}, where others say {_said(agreed)}"
+        return f"says {_said(word, limits)} at block {word.block.number}"
+    if (said := _said(word, limits)) != (theirs := _said(agreed, limits)):
+        return f"says {said} at block {word.block.number}, where others say {theirs}"
     return ""
 
 
-def _said(reading: Reading) -> str:
+def _said(reading: Reading, limits: Limits) -> str:
+    agent = reading.agent
     fleet = "" if reading.fleet.state is State.RUNNING else f", fleet {reading.fleet.state.name}"
-    return f"{reading.agent.state.name} in epoch {reading.agent.epoch}{fleet}"
+    operator = f", guarded by {agent.operator}" if _is_anothers(agent, limits) else ""
+    return f"{agent.state.name} in epoch {agent.epoch}{operator}{fleet}"
 
 
 def whose(state: AgentState) -> str:

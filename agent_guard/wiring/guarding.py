@@ -94,7 +94,7 @@ def guarded(
         stack.callback(latches.close, LATCH_SECONDS)
         deadman = Deadman(settings.hang_limit)
         stack.callback(deadman.close)
-        watcher, subscriptions = watching(connection, agents, latches, deadman)
+        watcher, subscriptions = watching(connection, operator.address, agents, latches, deadman)
         stack.callback(watcher.stop)
         standings = [watcher.standing(name) for name in agents]
         _refuse_strangers(standings, operator.address)

@@ -16,9 +16,9 @@ from agent_guard.wiring import Connection
 
 
 def watching(
-    connection: Connection, agents: Mapping[str, bytes], latches: Latches, deadman: Deadman
+    connection: Connection, operator: str, agents: Mapping[str, bytes], latches: Latches, deadman: Deadman
 ) -> tuple[Watcher, list[HeadSubscription]]:
-    """The watcher, after its first look, and what wakes it. Raises what the first look met, AG422."""
+    """The watcher of an operator's agents, after its first look, and what wakes it. Raises what that met, AG422."""
     settings = connection.settings
     proofs: dict[str, Literal["no", "some", "all"]] = {"off": "no", "auto": "some", "require": "all"}
     view = ChainView(
@@ -35,6 +35,7 @@ def watching(
         require_proof=settings.state_proofs == "require",
         grace=settings.grace,
         halt_grace=settings.halt_grace,
+        operator=operator,
     )
     keeping = Keeping(
         {name: latches.load(identity) for name, identity in agents.items()},

@@ -152,6 +152,32 @@ def test_halt_of_the_fleet_and_retirement_kill(drill, guard, action, whom, signe
     assert (audited["result"], audited["death"] is not None) == ("VERIFIED", True)
 
 
+def test_agent_that_the_council_gives_to_another_operator_is_killed_and_its_end_is_in_order(
+    drill, guard, until
+):
+    run = guard(drill, "resist(); beat()")
+    new = bytes(12) + bytes.fromhex(drill.address("signer3")[2:])
+    agent = drill.state("indexer").agent
+
+    drill.vote("SET_OPERATOR", "indexer", "signer1", "signer2", param=new)
+    voted = drill.connection.endpoint.block().timestamp
+    until("the end of the delay", lambda: drill.connection.endpoint.block().timestamp > voted + 1)
+    assert run.beats()
+    change = drill.contract.contract.functions.finishOperator(agent, new)
+    change.transact({"from": drill.address("signer1"), "gas": 500_000})
+
+    dead = run.event("dead")
+    assert run.code() == 8
+    assert (dead["survivors"], run.alive()) == (0, [])
+    assert dead["reason"] == "another operator's to guard, by the council's decision"
+    assert drill.state("indexer").state is State.RUNNING
+    drill.cli.fails("AG420", 4, "run", "indexer", "--account", "operator", "--", "true")
+    (log,) = (drill.folder / "home/devnet/logs").glob("*.sqlite")
+    audited = drill.cli("audit", "indexer", "--log", log, "--json", expect=6).json
+    assert audited["obedience"]["result"] == "VERIFIED", audited
+    assert "other operators held this agent" in audited["completeness"]["detail"]
+
+
 def test_running_agents_status_shows_the_guard_and_what_is_not_anchored(drill, guard, until):
     guard(drill)
     until("a pulse", lambda: drill.cli.ask("status", "indexer")["guard"]["alive"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from agent_guard.guard.evidence import BallotCount, Clock, Limits, Reading, agreed, halts
+from agent_guard.guard.evidence import BallotCount, Clock, Limits, Reading, agreed, dissent, halts
 from agent_guard.guard.memory import BY_BALLOTS, Memory, remember
 from agent_guard.guard.verdict import decide
 from agent_guard.types import Decision, Scope, State, Verdict
@@ -18,6 +18,8 @@ from tests.unit.guard.words import (
     LIMITS,
     NONE,
     NOW,
+    OURS,
+    THEIRS,
     TWO,
     at,
     clocks,
@@ -117,6 +119,59 @@ def test_a_word_however_old_it_grows_stops_until_the_same_endpoint_has_a_newer_o
     seen = [*OTHERS_RUN, make_reading(State.HALTED, block=make_block(1, NOW - 900), read_at=said_at)]
     assert decide_now(seen).decision is Decision.FREEZE
     assert decide_now([*OTHERS_RUN, make_reading()]).decision is Decision.RUN
+
+
+# --- another operator's agent ----------------------------------------------------------------------------------------
+
+MINE = replace(TWO, operator=OURS)
+
+
+def test_agent_that_a_quorum_calls_another_operators_is_killed_and_no_halt_is_kept() -> None:
+    seen = [make_reading(endpoint="A"), *of_all("BC", operator=THEIRS)]
+    verdict = decide_now(seen, MINE)
+    assert (verdict.decision, verdict.stopping) == (Decision.HALT, False)
+    assert verdict.reason == "another operator's to guard, by the council's decision"
+    assert not remember(Memory(), seen, NONE, CLOCK, MINE).latch.holds
+    # Given back, it may run again.
+    assert decide_now(of_all("ABC"), MINE).decision is Decision.RUN
+
+
+def test_one_endpoint_that_names_another_operator_freezes_and_is_named_and_kills_when_its_grace_is_over() -> (
+    None
+):
+    seen = [*OTHERS_RUN, make_reading(operator=THEIRS)]
+    verdict = decide_now(seen, MINE)
+    assert (verdict.decision, "says A alone" in verdict.reason) == (Decision.FREEZE, True)
+    said = dissent(seen, agreed(seen, CLOCK, MINE), "ABC", CLOCK, MINE)
+    assert set(said) == {"A"}
+    assert f"guarded by {THEIRS}" in said["A"]
+    memory = remember(Memory(), seen, NONE, CLOCK, MINE)
+    fresh = [replace(one, block=make_block(timestamp=NOW + 30), read_at=CLOCK.monotonic + 30) for one in seen]
+    assert decide(fresh, memory, NONE, at(30), MINE).decision is Decision.HALT
+
+
+def test_a_proof_of_the_state_proves_nothing_of_the_operator() -> None:
+    seen = [*OTHERS_RUN, make_reading(operator=THEIRS, proven=True)]
+    assert decide_now(seen, MINE).decision is Decision.FREEZE
+
+
+def test_endpoints_that_name_different_operators_agree_on_nothing() -> None:
+    assert (
+        agreed([make_reading(endpoint="A"), make_reading(endpoint="B", operator=THEIRS)], CLOCK, MINE) == []
+    )
+
+
+def test_a_stop_that_the_council_decided_is_told_before_the_change_of_operators() -> None:
+    seen = [
+        make_reading(endpoint="A", operator=THEIRS), make_reading(State.HALTED, endpoint="B", operator=THEIRS)
+    ]  # fmt: skip
+    assert decide_now(seen, MINE).reason == "halted by the council"
+    lapsing = of_all("AB", state=State.LAPSED, operator=THEIRS, lease_until=NOW - 1)
+    assert "another operator's" in decide_now(lapsing, MINE).reason
+
+
+def test_the_fleet_is_nobodys_to_guard() -> None:
+    assert decide_now(of_all("ABC", fleet_changes={"operator": THEIRS}), MINE).decision is Decision.RUN
 
 
 STALE = make_block(5, NOW - 61)

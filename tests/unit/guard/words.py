@@ -11,6 +11,7 @@ from agent_guard.guard.memory import Latch, Memory, VoteFreeze
 from agent_guard.types import FLEET, AgentState, Block, Decision, Head, Scope, State
 
 AGENT = b"a" * 32
+OURS, THEIRS = "0x" + "Aa" * 20, "0x" + "Bb" * 20
 NOW = 1_700_000_000
 LIMITS = Limits(
     max_block_age=60.0, unknown_grace=30.0, vote_freeze=120.0, freeze_on_vote=True, lease_grace=100.0
@@ -35,7 +36,7 @@ def make_state(agent: bytes = AGENT, state: State = State.RUNNING, **changes: An
     """An agent that runs in epoch 1; `may_run` follows `state` unless it is given."""
     plain = AgentState(
         agent=agent, state=State.RUNNING, may_run=state is State.RUNNING, epoch=1, arms=0, vetoes=0, halt_votes=0,
-        resume_votes=0, paused_until=0, lease_until=0, resume_ready_at=0, operator="0x" + "Aa" * 20,
+        resume_votes=0, paused_until=0, lease_until=0, resume_ready_at=0, operator=OURS,
         head=Head(0, bytes(32)), halted_size=0,
     )  # fmt: skip
     return replace(plain, state=state, **changes)
@@ -97,7 +98,7 @@ def states(agent: bytes) -> st.SearchStrategy[AgentState]:
         AgentState, agent=st.just(agent), state=st.sampled_from(State), may_run=st.booleans(), epoch=epochs,
         arms=st.integers(0, 2**16 - 1), vetoes=st.integers(0, 255), halt_votes=st.integers(0, 255),
         resume_votes=st.integers(0, 255), paused_until=uint40, lease_until=uint40, resume_ready_at=uint40,
-        operator=st.just("0x" + "Aa" * 20), head=st.just(Head(0, bytes(32))), halted_size=st.just(0),
+        operator=st.sampled_from((OURS, THEIRS)), head=st.just(Head(0, bytes(32))), halted_size=st.just(0),
     )  # fmt: skip
 
 
@@ -129,6 +130,7 @@ clocks = st.builds(Clock, monotonic=moments, unix=st.floats(NOW - 100, NOW + 100
 limits = st.builds(
     Limits, max_block_age=seconds, unknown_grace=seconds, vote_freeze=seconds, freeze_on_vote=st.booleans(),
     lease_grace=seconds, quorum=st.integers(-1, 4), require_proof=st.booleans(), grace=seconds, halt_grace=seconds,
+    operator=st.sampled_from(("", OURS)),
 )  # fmt: skip
 #: Few values, so that readings meet: a node that says nothing against the agent, or lies a little. For properties about
 #: RUN, which would otherwise be about stops in disguise.
