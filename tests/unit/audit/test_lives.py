@@ -171,7 +171,9 @@ def test_death_that_is_said_to_come_after_its_own_receipt_is_none(
     found = honest.audit()
     assert found.result is result, found
     if result is I:
-        is_open(found, f"the death receipt in entry {index} says that the agent ended", "after it was written")
+        is_open(
+            found, f"the death receipt in entry {index} says that the agent ended", "after it was written"
+        )
 
 
 def test_death_of_an_earlier_life_answers_no_later_halt(honest: Any) -> None:
