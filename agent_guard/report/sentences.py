@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from agent_guard import text
-from agent_guard.audit import Aspect, AuditResult, Check, Result
+from agent_guard.audit import Aspect, AuditResult, Check, Death, Result
 from agent_guard.report.model import Report
 from agent_guard.types import Block
 
@@ -241,20 +241,33 @@ def _stops(report: Report) -> Iterator[str]:
         halted = f"{result.halted_at.number} ({clock(result.halted_at.timestamp)} UTC)"
         again = f"; the council let it run again in block {result.resumed_in}" if result.resumed_in else ""
         yield f"The latest halt stands in block {halted}{again}."
-    receipt = f"{'The' if result.halted_at else 'Its newest'} death receipt is entry"
-    if result.death is not None and result.death.dead is None:
-        yield (
-            f"{receipt} {result.death.index}, signed by the operator: the guard had been killed, and"
-            " the next one found nothing of the agent left. It was dead by"
-            f" {clock((result.death.dead_by or 0) / 1000)} UTC; since when is not known."
+    if result.death is None:
+        if result.halted_at is not None:
+            yield "There is no death receipt for it."
+    else:
+        yield f"{_whose_receipt(result)} entry {_receipt(result.death)}"
+
+
+def _whose_receipt(result: AuditResult) -> str:
+    """Of which stop the receipt is, up to where it stands."""
+    if result.is_answered:
+        return "The death receipt for it is"
+    if result.halted_at is not None:
+        return "No death receipt answers it. The newest one, of another stop, is"
+    return "Its newest death receipt is"
+
+
+def _receipt(death: Death) -> str:
+    """Where it stands, and what it says."""
+    if death.dead is not None:
+        return (
+            f"{death.index}, signed by the operator: nothing of the agent was left at"
+            f" {clock(death.dead / 1000)} UTC."
         )
-    elif result.death is not None and result.death.dead is not None:
-        yield (
-            f"{receipt} {result.death.index}, signed by the operator: nothing of the agent was left at"
-            f" {clock(result.death.dead / 1000)} UTC."
-        )
-    elif result.halted_at is not None:
-        yield "There is no death receipt for it."
+    return (
+        f"{death.index}, signed by the operator: the guard had been killed, and the next one found nothing of the agent"
+        f" left. It was dead by {clock((death.dead_by or 0) / 1000)} UTC; since when is not known."
+    )
 
 
 def _times(verb: str, count: int) -> str:
