@@ -24,9 +24,9 @@ QUESTIONS = {
         " must be answered by a death receipt that the operator signed.",
     ),
     Aspect.OPENNESS: (
-        "Is the content there to be read?",
+        "Is the content there?",
         "The log proves itself by hashes, even where a content was erased. This says whether the agent's is there, or"
-        " was erased on purpose, which the log must record.",
+        " was erased on purpose, which the log must record. It is hashed, and not read.",
     ),
 }
 DOUBT = "The audit did not end with VERIFIED: what follows lies in the log, and may be false or incomplete."
@@ -121,10 +121,12 @@ def verdict(agent: str, result: AuditResult) -> str:
         return f"Nothing was proven wrong, but not everything could be checked: {_first_doubt(result)}."
     checked = f"The log of {agent} is whole and unchanged"
     if result.halted_at is None:
-        return f"{checked}, and {agent} acted only while the council allowed it. It was never halted."
+        return (
+            f"{checked}, and by it {agent} acted only while the council allowed it. It had never been halted."
+        )
     until = f"until it was resumed in block {result.resumed_in}" if result.resumed_in else "after that"
-    stopped = f"It was halted in block {result.halted_at.number}, and did nothing {until}"
-    return f"{checked}. {stopped}{_overrun(result)}."
+    halted = f"It was halted in block {result.halted_at.number}. By this log it did nothing {until}"
+    return f"{checked}. {halted}{_overrun(result)}."
 
 
 def _accusation(agent: str, result: AuditResult) -> str:
@@ -149,7 +151,7 @@ def _overrun(result: AuditResult) -> str:
         bound = text.duration(max(0, result.overrun_at_most_ms) / 1000)
         return f"; it was found dead by the next guard, at most {bound} after that block's time"
     if overrun is None:
-        return "; it had ended before"
+        return ", and had ended before"
     if overrun < 0:
         return f"; ballots handed to the guard itself had killed it {text.duration(-overrun / 1000)} before"
     return f"; nothing of it was left alive {text.duration(overrun / 1000)} after that block's time"

@@ -10,6 +10,7 @@ import pytest
 
 from agent_guard.audit import AuditLimits, Event, LimitsInForce, Result
 from agent_guard.audit.tenure import Tenure
+from agent_guard.report.sentences import verdict
 from agent_guard.types import State
 from tests.unit.audit import test_stretch as stretches
 from tests.unit.audit.conftest import IDENTITY, happening
@@ -433,6 +434,19 @@ def test_a_death_of_the_handover_is_no_answer_to_a_halt_under_the_next_guard(tak
     found = taken_over.audit(beside=[THEY])
     assert found.halted_at is not None
     assert found.overrun_ms is None
+
+
+def test_the_sentence_of_a_log_says_no_more_of_a_later_guards_time_than_that_log_shows(
+    taken_over: Any,
+) -> None:
+    """Under him the agent may have been alive when the halt came."""
+    die(taken_over)
+    taken_over.anchor()
+    taken_over.now += 50
+    taken_over.happens(Event.HALTED)
+    found = taken_over.audit(beside=[THEY])
+    assert found.result is V
+    assert verdict("walker", found).endswith("By this log it did nothing after that, and had ended before.")
 
 
 def test_an_entry_of_the_term_that_names_a_block_from_before_it_is_not_vouched_for(second: Any) -> None:
