@@ -207,6 +207,25 @@ def test_entries_from_before_the_appointment_do_not_speak_of_the_agent(early: An
     assert "the content of all 3 entries" in found.openness.detail
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_anchors_that_the_node_does_not_give_hide_no_entries_from_before_the_appointment(
+    second: Any, kept: int
+) -> None:
+    """By those that are left his log had nothing on chain then; and the acts name a block that was still to come."""
+    second.history.pop()
+    dated(second, 8, 125)
+    second.anchor()
+    anchors, second.extensions = second.extensions, []
+    second.hands_over(ME)
+    second.extensions, second.now = anchors, 126
+    second.record("start", {})
+    second.anchor()
+    given = anchors[len(anchors) - kept :]
+    found = second.audit(replace(second.facts(), extensions=given), beside=[THEY])
+    assert (found.result, found.integrity.result, found.obedience.result) == (I, V, V)
+    assert "the node did not give every anchor, so that it is not known what of this log" in said(found)
+
+
 def test_one_such_entry_is_named_alone(second: Any) -> None:
     second.history.pop()
     second.now = 104
