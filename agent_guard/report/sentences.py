@@ -170,7 +170,7 @@ def summary(report: Report) -> Iterator[str]:
     kinds, agent = report.entries.kinds, report.agent
     asked, refused = kinds.get("intent", 0), kinds.get("refused", 0)
     yield (
-        f"{agent} was {_times('started', kinds.get('start', 0))} and {_times('asked to act', asked)}."
+        f"By this log, {agent} was {_times('started', kinds.get('start', 0))} and {_times('asked to act', asked)}."
         f" {text.amount(refused, 'request was', 'requests were') if refused else 'No request was'} refused, and"
         f" {text.amount(kinds.get('outcome', 0), 'outcome is', 'outcomes are')} on record."
     )

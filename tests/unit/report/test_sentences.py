@@ -30,7 +30,9 @@ def test_counts_are_told_in_the_right_number(scene: Any, count: int, words: str)
         intent = scene.record("intent", {"tool": "write"})
         scene.record("outcome", {"status": "ok"}, refers_to=intent)
         scene.record("refused", {"reason": "late"})
-    assert words in next(summary(scene.report()))
+    said = next(summary(scene.report()))
+    assert words in said
+    assert said.startswith("By this log, walker was ")  # another operator's may hold more
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,12 @@ def test_death_of_another_stop_is_not_told_as_the_latest_halts(halted: Any) -> N
     said = " ".join(summary(report))
     assert "No death receipt answers it. The newest one, of another stop, is entry" in said
     assert "death receipt for it is" not in said
+
+
+def test_log_that_does_not_speak_of_the_agent_is_not_said_to_hold_nothing_of_it(scene: Any) -> None:
+    scene.record("start", {}, "other")
+    scene.anchor()
+    assert "Nothing in this log speaks of this agent." in told(scene.report())
 
 
 def test_no_hash_is_shown_that_the_report_gives_no_use_for(halted: Any) -> None:
