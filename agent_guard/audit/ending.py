@@ -19,12 +19,19 @@ from agent_guard.errors import GuardError
 class Ending:
     """Sees the log's entries in order. `chain` is None where there is none to hold it against.
 
-    `beside`: operators whose logs are audited beside this one.
+    `beside`: operators whose logs are audited beside this one. `there`: how many entries the log had before the chain
+    was asked, None if nobody looked.
     """
 
     def __init__(
-        self, chain: ChainFacts | None, limits: LimitsInForce, is_copy: bool, beside: Collection[str]
+        self,
+        chain: ChainFacts | None,
+        limits: LimitsInForce,
+        is_copy: bool,
+        beside: Collection[str],
+        there: int | None,
     ) -> None:
+        self._there = there
         self._chain, self._limits, self._is_copy, self._beside = chain, limits, is_copy, beside
         self._head = chain.head.size if chain else 0
         self._oldest: Entry | None = None
@@ -90,7 +97,9 @@ class Ending:
         if self._chain is None or oldest is None:
             return None
         age = self._chain.as_of.timestamp - oldest.time / 1000
-        if tail <= limits.tail_entries and age <= limits.tail_seconds:
+        # What was written while the chain was asked had no time to be anchored by the block that it was asked at.
+        waiting = tail if self._there is None else min(tail, self.tail(self._there))
+        if waiting <= limits.tail_entries and age <= limits.tail_seconds:
             return None
         which = (
             f"newest entry, {oldest.index}, is not anchored, and is"

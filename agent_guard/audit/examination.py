@@ -52,12 +52,14 @@ PROGRESS_EVERY = 4096
 class Log:
     """The log to audit: whose it says it is, and its rows in order. `pages` may raise `GuardError` (AG515: damaged).
 
-    `is_copy`: it was published by its guard or mirrored, and so may honestly end before the chain's head.
+    `is_copy`: it was published by its guard or mirrored, and so may honestly end before the chain's head. `there`: how
+    many entries it had before the chain was asked, None if nobody looked; its guard may have written on since.
     """
 
     identity: LogIdentity
     pages: Iterator[Page]
     is_copy: bool = False
+    there: int | None = None
 
 
 def audit(
@@ -125,7 +127,7 @@ class _Examination:
         self._obedience = Obedience(chain, self._limits) if chain else None
         self._silence = Silence(chain, self._limits) if chain else None
         self._tenure = Tenure(chain, self._limits) if chain else None
-        self._ending = Ending(chain, self._limits, log.is_copy, beside)
+        self._ending = Ending(chain, self._limits, log.is_copy, beside, log.there)
         self._answers = Answers()
         self._open = Openness(log.is_copy)
         self._faults = Faults()

@@ -2,9 +2,9 @@
 
 An end is the guard's word. Against that stand the chain's clocks: an end that was written, or anchored, long after the
 halt that it answers (or the grace of a lease that nobody renewed) is not known to have come in time, whatever time it
-bears; nor can the agent have ended before its last act. All of it can have an honest reason (an anchor that was stuck,
-a clock that is wrong), so it accuses nobody; but nothing in which it is found is verified. Memory does not grow with
-the log.
+bears; nor can the agent have ended before its last act, or after the end was written. All of it can have an honest
+reason (an anchor that was stuck, a clock that is wrong), so it accuses nobody; but nothing in which it is found is
+verified. Memory does not grow with the log.
 """
 
 from dataclasses import dataclass
@@ -148,6 +148,7 @@ class Lives:
         )
 
     def _end(self, end: Entry, at: int, written: Written) -> None:
+        self._doubt = self._doubt or _written_before(end, at, written)
         if self._doubt is None and self.alive is not None:
             self._doubt = self._too_early(end, at) or self._too_late(end, at, written, self.alive)
         self.alive = None
@@ -196,6 +197,14 @@ class Lives:
 
 def _named(end: Entry) -> str:
     return f"the {'death receipt' if end.kind is Kind.DEATH else 'exit'} in entry {end.index}"
+
+
+def _written_before(end: Entry, at: int, written: Written) -> str | None:
+    """Why an end can't be one that had come (`at`, unix ms) when it was written."""
+    early = at / 1000 - max(end.time / 1000, written.after)
+    if early <= CLOCK_SECONDS:
+        return None
+    return f"{_named(end)} says that the agent ended {early:.0f} s after it was written"
 
 
 def _dead_at(death: Entry) -> int:

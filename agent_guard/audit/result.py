@@ -100,6 +100,11 @@ class AuditResult:
     limits: LimitsInForce | None = None
     resumed_in: int | None = None
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether `death` answers the latest halt, and is not only the newest."""
+        return self.overrun_ms is not None or self.overrun_at_most_ms is not None
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON of `audit --json`."""
         checks = {aspect.value: getattr(self, aspect.value) for aspect in Aspect}

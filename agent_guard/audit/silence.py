@@ -28,7 +28,7 @@ class Silence:
 
     def __init__(self, chain: ChainFacts, limits: LimitsInForce) -> None:
         self._chain, self._limits = chain, limits
-        self._anchors = _unbroken(chain)
+        self._anchors = unbroken(chain)
         self._wait_ms = _wait_ms(limits)
         self._at = -1
         self._segment_end: float = 0  # all three are of the anchor that covers the entry seen last
@@ -146,7 +146,7 @@ def _wait_ms(limits: LimitsInForce) -> float:
     return (limits.silence_seconds + CLOCK_SECONDS) * 1000
 
 
-def _unbroken(chain: ChainFacts) -> Sequence[Extension]:
+def unbroken(chain: ChainFacts) -> Sequence[Extension]:
     """All anchors, if each begins where the one before ended and the last is the head; else none."""
     size = 0
     for extension in chain.extensions:

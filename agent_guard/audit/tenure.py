@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from agent_guard.audit.facts import ChainFacts, Event, Happening, Unreachable, Written
 from agent_guard.audit.limits import LimitsInForce
-from agent_guard.audit.silence import CLOCK_SECONDS
+from agent_guard.audit.silence import CLOCK_SECONDS, unbroken
 from agent_guard.audit.stops import NEVER, Stop
 from agent_guard.audit.stretch import Stretch
 from agent_guard.audit.terms import Change, Term, terms, why_not
@@ -71,14 +71,14 @@ def handovers(chain: ChainFacts) -> Iterator[Stop]:
 
 
 class Tenure:
-    """Sees the audited agent's entries in order. `limits` has seen an entry before this does."""
+    """Sees the audited agent's entries in order. `limits` sees of them only what speaks, after this."""
 
     def __init__(self, chain: ChainFacts, limits: LimitsInForce) -> None:
         changes = appointments(chain.history, chain.state.agent)
         self._operator, self._limits = chain.identity.operator, limits
         self._terms = tuple(terms([*map(_change, changes)], self._operator))
         self._changed_at = {change.block.number: change.block.timestamp for change in changes}
-        self._unknown = _untold(changes, chain)
+        self._unknown = _untold(changes, chain) or _unplaced(changes, chain)
         self._stray: tuple[int, int, int, str] | None = (
             None  # first, last, how many, and why the first is one
         )
@@ -113,7 +113,7 @@ class Tenure:
         first, last, count, why = self._stray
         if count == 1:
             return f"entry {first} is about this agent and does not speak of it: {why}"
-        return f"{count} entries about this agent, from {first} to {last}, do not speak of it: {why}"
+        return f"{count:,} entries about this agent, from {first} to {last}, do not speak of it: {why}"
 
     def _astray(self, entry: Entry, written: Written, term: Term | None) -> str | None:
         """Why an entry from outside the terms, or of an older block than its `term`, does not speak of the agent."""
@@ -153,3 +153,13 @@ def _untold(changes: Sequence[Happening], chain: ChainFacts) -> str | None:
     if told == known:
         return None
     return f"the node did not give every change of this agent's operator: by them it is {told}, and it is {known}"
+
+
+def _unplaced(changes: Sequence[Happening], chain: ChainFacts) -> str | None:
+    """Why it is not known how much of the log was on chain at each change; None if it is, or nothing hangs on it."""
+    if len(changes) < 2 or not chain.head.size or unbroken(chain):
+        return None
+    return (
+        "the node did not give every anchor, so that it is not known what of this log came onto the chain while"
+        f" {chain.identity.operator} guarded the agent"
+    )

@@ -98,13 +98,14 @@ class _Examining:
         from agent_guard.wiring.auditing import checkpoint_of, log_of
 
         identity, asked, wanted = agent_id(self.agent), self.connection, self.report
+        there = reader.size()
         facts = asked if isinstance(asked, Unreachable) else self._gather(asked, identity, claimed)
         beside = [claim.operator for claim in self.claims]
         with reader.snapshot():
             pages = pages_until_damage(reader)
             seen = wanted.watch(pages, identity, claimed, facts, self.limits) if wanted else pages
             with self.out.progress(f"auditing {self.agent}", reader.size()) as advance:
-                held = log_of(reader, claimed, seen)
+                held = log_of(reader, claimed, seen, there)
                 result = audit(identity, held, facts, self.limits, advance, beside)
             note = checkpoint_of(reader, result.anchored) if self.witnesses else None
         root = root_on_chain(facts, result.anchored)

@@ -57,10 +57,7 @@ class Audited:
             ("root on chain", Hash(result.head.root) if result.head else None),
             ("halted", _halted(result)),
             ("overrun", _overrun(result)),
-            (
-                "death receipt",
-                f"entry {result.death.index}, signed by the operator" if result.death else None,
-            ),
+            ("death receipt", _receipt(result)),
             ("stages", in_words(result.death.stages) if result.death and result.death.dead else None),
             ("limits", result.limits.in_words() if result.limits else None),
             ("read at block", result.as_of.number if result.as_of else None),
@@ -80,6 +77,13 @@ def _overrun(result: "AuditResult") -> Cell:
         return f"{result.overrun_ms} ms after the halt's block"
     most = result.overrun_at_most_ms
     return None if most is None else f"at most {most} ms after the halt's block: found dead by the next guard"
+
+
+def _receipt(result: "AuditResult") -> Cell:
+    if result.death is None:
+        return None
+    other = result.halted_at is not None and not result.is_answered
+    return f"entry {result.death.index}, signed by the operator{'; of another stop than the halt' if other else ''}"
 
 
 def _halted(result: "AuditResult") -> Cell:

@@ -8,7 +8,7 @@ import typer
 
 from agent_guard import text
 from agent_guard.cli.options import Json, Network, RpcUrl, settings
-from agent_guard.cli.output import RED, Line, Output, Word
+from agent_guard.cli.output import RED, Line, Output, Prose, Word
 from agent_guard.cli.signals import told_to_end
 from agent_guard.errors import GuardError, Kind
 
@@ -90,7 +90,7 @@ def _look(out: Output, following: "Mirror", told_last: str, once: bool) -> str:
             raise
         if error.message != told_last:
             out.event(
-                {"event": "trouble", **error.as_dict()}, Line(Word(f"{error.code}: {error.message}", RED))
+                {"event": "trouble", **error.as_dict()}, Prose(Word(f"{error.code}: {error.message}", RED))
             )
         return error.message
     said = f"{taken.news.value} {taken.size} {taken.signed} {taken.unsigned and taken.unsigned.message}"
@@ -117,4 +117,4 @@ def _tell(out: Output, taken: "Taken") -> None:
     )
     out.event(payload, Line(f"the copy holds {held} ({_FOUND[taken.news.value]}); {signed}"))
     if (error := taken.unsigned) is not None:
-        out.event({"event": "trouble", **error.as_dict()}, Line(Word(f"{error.code}: {error.message}", RED)))
+        out.event({"event": "trouble", **error.as_dict()}, Prose(Word(f"{error.code}: {error.message}", RED)))

@@ -23,6 +23,7 @@ from agent_guard import text
 from agent_guard.errors import GuardError
 
 RED, GREEN, YELLOW, DIM, BOLD = "red", "green", "yellow", "dim", "bold"
+INDENT = "  "  # before the lines on which a sentence goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """A sentence; on a terminal it is broken between words, never within one or at a line's beginning."""
+    """A sentence; on a terminal it is broken between words, and goes on further in, where no row begins."""
 
     value: Cell
 
 
-Block = Facts | Table | Line | Prose
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What somebody says: behind his name, on each line that it takes on a terminal."""
+
+    who: str
+    said: str
+
+
+Block = Facts | Table | Line | Prose | Quote
 
 
 class Output:
@@ -197,7 +206,11 @@ class Output:
         if isinstance(block, Line):
             self._print(self._cell(block.value))
         elif isinstance(block, Prose):
-            self._columns([[block.value]])
+            self._prose(block.value)
+        elif isinstance(block, Quote):
+            name = f"{text.clean(block.who)}| "
+            for piece in self._broken(text.clean(block.said), name):
+                self._print((name + piece).rstrip())
         elif isinstance(block, Facts):
             self._columns([(label, value) for label, value in block.rows])
         elif block.rows:
@@ -205,6 +218,22 @@ class Output:
             self._columns([*header, *block.rows], block.least)
         else:
             self._print(block.empty)
+
+    def _prose(self, cell: Cell) -> None:
+        first, *rest = self._broken(self._plain(cell), INDENT)
+        for line in (first, *(INDENT + piece for piece in rest)):
+            self._print(self._painted(line, cell.style if isinstance(cell, Word) else "", self.stdout))
+
+    def _broken(self, words: str, margin: str) -> list[str]:
+        """Words in pieces that fit a terminal beside this margin; one piece elsewhere."""
+        if not self.terminal:
+            return [words]
+        from rich.cells import cell_len
+
+        from agent_guard.cli import layout
+
+        room = shutil.get_terminal_size().columns - cell_len(margin)
+        return layout.wrapped(words, max(room, layout.LEAST))
 
     def _columns(self, rows: Sequence[Sequence[Cell]], least: Sequence[int] = ()) -> None:
         """Aligned rows; on a terminal what is too long goes on below, in its own column."""

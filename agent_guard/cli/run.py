@@ -17,7 +17,7 @@ from agent_guard.cli.options import (
     config_file,
     settings,
 )
-from agent_guard.cli.output import GREEN, RED, YELLOW, Line, Output, Word
+from agent_guard.cli.output import GREEN, RED, YELLOW, Output, Prose, Quote, Word
 from agent_guard.errors import GuardError
 
 CommandLine = Annotated[
@@ -149,12 +149,12 @@ def _environment(given: list[str]) -> dict[str, str]:
 def _tell(out: Output, step: dict[str, Any], fleet: bool) -> None:
     if step["event"] == "said":
         # Behind the agent's name, so that nothing it says can pass for the guard's own words.
-        out.event(step, Line(f"{step['agent']}| {step['line']}"))
+        out.event(step, Quote(step["agent"], step["line"]))
     elif fleet and step.get("agent"):
         words = _in_words(step)
-        out.event(step, Line(Word(f"{step['agent']}: {words.value}", words.style)))
+        out.event(step, Prose(Word(f"{step['agent']}: {words.value}", words.style)))
     else:
-        out.event(step, Line(_in_words(step)))
+        out.event(step, Prose(_in_words(step)))
 
 
 def _in_words(step: dict[str, Any]) -> Word:

@@ -10,7 +10,7 @@ import typer
 
 from agent_guard.cli.log import reader_of
 from agent_guard.cli.options import Json, LogPlace, Network, RpcUrl
-from agent_guard.cli.output import Line, Output
+from agent_guard.cli.output import Line, Output, Prose
 from agent_guard.cli.signals import told_to_end
 from agent_guard.errors import GuardError
 
@@ -89,7 +89,7 @@ def _updating(
             size = publish(reader, tiles, opened.__contains__).size
         except GuardError as error:
             if told[0] != error.code:
-                out.event({"event": "trouble", **error.as_dict()}, Line(f"{error.code}: {error.message}"))
+                out.event({"event": "trouble", **error.as_dict()}, Prose(f"{error.code}: {error.message}"))
             told[0] = error.code
             return
         if told[0] != size:

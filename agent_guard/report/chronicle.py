@@ -100,13 +100,14 @@ class Chronicle:
             freezes=self._spans.freezes,
             unknown=self._spans.unknown,
             odd_times=self.odd_times,
+            window=self._window,
         )
 
     def _notable(self) -> list[Line]:
         """Starts, freezes, halts, deaths and the like, in the log's order."""
         kept = [seen for kept in self._kept.values() for seen in [*kept.first, *kept.newest]]
         kept.sort(key=lambda seen: seen.entry.index)
-        times = _halt_times(kept)
+        times = self._halt_times(kept)
         return [replace(line, happened=times.get(line.seq, line.happened)) for line in map(self._line, kept)]
 
     def _omitted(self) -> int:
@@ -133,13 +134,30 @@ class Chronicle:
             self._count(entry, row)
 
     def _line(self, seen: _Seen) -> Line:
-        return _line(seen, self._erased.get((seen.entry.agent, seen.entry.index)))
+        entry = seen.entry
+        happened = self._when(entry.meta.get("dead"), entry) or entry.time
+        return _line(seen, happened, self._erased.get((entry.agent, entry.index)))
+
+    def _halt_times(self, kept: Iterable[_Seen]) -> dict[int, int]:
+        """When the guard saw each halt, by its entry's place, as the death that answers it tells."""
+        deaths = (seen.entry for seen in kept if seen.entry.kind is Kind.DEATH)
+        times = {death.refers_to: self._when(death.meta.get("seen"), death) for death in deaths}
+        return {halt: time for halt, time in times.items() if halt is not None and time is not None}
+
+    def _when(self, said: object, entry: Entry) -> int | None:
+        """The time (unix ms) that an entry names, if what it tells of can have been then, before it was written."""
+        if type(said) is not int or said > entry.time or self._is_odd(said // 1000):
+            return None
+        return said
+
+    def _is_odd(self, second: int) -> bool:
+        return self._window is not None and not self._window[0] <= second <= self._window[1]
 
     def _count(self, entry: Entry, row: Row) -> None:
         if entry.kind is Kind.INTENT:
             self._count_tool(_tool(row.content))
         second = entry.time // 1000
-        if self._window and not self._window[0] <= second <= self._window[1]:
+        if self._is_odd(second):
             self.odd_times += 1
             return
         bucket = self.buckets.at(second)
@@ -175,30 +193,19 @@ def _tool(content: Content | None) -> str:
     return text.clean(tool, 60) if isinstance(tool, str) else UNNAMED
 
 
-def _line(seen: _Seen, erasure: int | None) -> Line:
+def _line(seen: _Seen, happened: int, erasure: int | None) -> Line:
     """An entry in a line; `erasure`: the entry that says its content was erased."""
     entry = seen.entry
     return Line(
         seq=entry.index,
         time=entry.time,
-        happened=_whole(entry.meta.get("dead")) or entry.time,
+        happened=happened,
         kind=entry.kind.value,
         words=_words(seen, erasure),
         block=entry.block.number if entry.block else None,
         leaf=seen.leaf,
         of_guard=entry.agent == FLEET,
     )
-
-
-def _halt_times(kept: Iterable[_Seen]) -> dict[int, int]:
-    """When the guard saw each halt, by its entry's place, as the death that answers it tells."""
-    deaths = (seen.entry for seen in kept if seen.entry.kind is Kind.DEATH)
-    times = {death.refers_to: _whole(death.meta.get("seen")) for death in deaths}
-    return {halt: time for halt, time in times.items() if halt is not None and time is not None}
-
-
-def _whole(value: object) -> int | None:
-    return value if type(value) is int else None
 
 
 def _words(seen: _Seen, erasure: int | None) -> str:

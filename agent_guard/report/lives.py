@@ -6,12 +6,15 @@ found it dead, the next life began, or the picture ends. Bounded. Judges nothing
 """
 
 from collections import deque
+from math import inf
 
 from agent_guard.entry import Entry, Kind
 from agent_guard.report.model import Span, Unknown
 from agent_guard.typed_data.death import is_found_dead
 
 MOST_SPANS = 200
+UNDER_WAY_MS = 120_000
+"""How long after an end a request may still come that was on its way then (the audit's own limit is as long)."""
 FOUND_DEAD = "its guard was killed, and the next one found it dead; when it died is not known"
 NO_END = "no end of this life is on record"
 NOTHING_SINCE = "nothing later of it is on record"
@@ -30,6 +33,7 @@ class LifeSpans:
         self._unknown: deque[Unknown] = deque(maxlen=MOST_SPANS)
         self._began: Entry | None = None
         self._sign = 0
+        self._ended: float = -inf
         self._frozen_since: int | None = None
 
     @property
@@ -62,8 +66,17 @@ class LifeSpans:
         elif entry.kind in (Kind.EXIT, Kind.DEATH):
             self._end(self._ended_at(entry))
         elif entry.kind in _SIGNS:
+            self._follow_request(entry)
             self._sign = max(self._sign, entry.time)
             self._follow_freeze(entry)
+
+    def _follow_request(self, entry: Entry) -> None:
+        """Who acts is alive, whether or not a start is on record; unless the guard takes that back."""
+        began = self._began
+        if entry.kind is Kind.INTENT and began is None and entry.time - self._ended > UNDER_WAY_MS:
+            self._began, self._sign = entry, entry.time
+        elif entry.kind is Kind.REFUSED and began is not None and entry.refers_to == began.index:
+            self._began = None
 
     def _follow_freeze(self, entry: Entry) -> None:
         if entry.kind is Kind.FREEZE and self._frozen_since is None:
@@ -84,6 +97,7 @@ class LifeSpans:
         self._thaw(time)
         if self._began is not None:
             self._lives.append(Span(self._began.time, max(time, self._began.time)))
+        self._ended = max(self._ended, time)
         self._began = None
 
     def _thaw(self, time: int) -> None:

@@ -96,7 +96,7 @@ class ChainSide:
 
 @dataclass(frozen=True, slots=True)
 class LogSide:
-    """What the log says of the agent (see `Chronicle`)."""
+    """What the log says of the agent (see `Chronicle`); `window`: the unix seconds that are drawn, None for any."""
 
     buckets: Buckets = field(default_factory=Buckets)
     kinds: Mapping[str, int] = field(default_factory=dict)
@@ -108,6 +108,7 @@ class LogSide:
     freezes: Sequence[Span] = ()
     unknown: Sequence[Unknown] = ()
     odd_times: int = 0
+    window: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def _faults(report: Report) -> list[Block]:
 def _did(report: Report) -> list[Block]:
     entries = report.entries
     if not entries.kinds:
-        return [Paragraph("The log holds no entry of this agent.")]
+        return [Paragraph("Nothing in this log speaks of this agent.")]
     kinds = [(kind, sentences.KINDS.get(kind, ""), f"{count:,}") for kind, count in entries.kinds.items()]
     blocks: list[Block] = [Paragraph(sentences.DOUBT)] if report.result.result is not Result.VERIFIED else []
     blocks += [Grid(("Kind of entry", "What it means", "Count"), kinds, {2}, {0})]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from agent_guard import text
-from agent_guard.audit import Aspect, AuditResult, Check, Result
+from agent_guard.audit import Aspect, AuditResult, Check, Death, Result
 from agent_guard.report.model import Report
 from agent_guard.types import Block
 
@@ -24,9 +24,9 @@ QUESTIONS = {
         " must be answered by a death receipt that the operator signed.",
     ),
     Aspect.OPENNESS: (
-        "Is the content there to be read?",
+        "Is the content there?",
         "The log proves itself by hashes, even where a content was erased. This says whether the agent's is there, or"
-        " was erased on purpose, which the log must record.",
+        " was erased on purpose, which the log must record. It is hashed, and not read.",
     ),
 }
 DOUBT = "The audit did not end with VERIFIED: what follows lies in the log, and may be false or incomplete."
@@ -121,10 +121,12 @@ def verdict(agent: str, result: AuditResult) -> str:
         return f"Nothing was proven wrong, but not everything could be checked: {_first_doubt(result)}."
     checked = f"The log of {agent} is whole and unchanged"
     if result.halted_at is None:
-        return f"{checked}, and {agent} acted only while the council allowed it. It was never halted."
+        return (
+            f"{checked}, and by it {agent} acted only while the council allowed it. It had never been halted."
+        )
     until = f"until it was resumed in block {result.resumed_in}" if result.resumed_in else "after that"
-    stopped = f"It was halted in block {result.halted_at.number}, and did nothing {until}"
-    return f"{checked}. {stopped}{_overrun(result)}."
+    halted = f"It was halted in block {result.halted_at.number}. By this log it did nothing {until}"
+    return f"{checked}. {halted}{_overrun(result)}."
 
 
 def _accusation(agent: str, result: AuditResult) -> str:
@@ -149,7 +151,7 @@ def _overrun(result: AuditResult) -> str:
         bound = text.duration(max(0, result.overrun_at_most_ms) / 1000)
         return f"; it was found dead by the next guard, at most {bound} after that block's time"
     if overrun is None:
-        return "; it had ended before"
+        return ", and had ended before"
     if overrun < 0:
         return f"; ballots handed to the guard itself had killed it {text.duration(-overrun / 1000)} before"
     return f"; nothing of it was left alive {text.duration(overrun / 1000)} after that block's time"
@@ -168,7 +170,7 @@ def summary(report: Report) -> Iterator[str]:
     kinds, agent = report.entries.kinds, report.agent
     asked, refused = kinds.get("intent", 0), kinds.get("refused", 0)
     yield (
-        f"{agent} was {_times('started', kinds.get('start', 0))} and {_times('asked to act', asked)}."
+        f"By this log, {agent} was {_times('started', kinds.get('start', 0))} and {_times('asked to act', asked)}."
         f" {text.amount(refused, 'request was', 'requests were') if refused else 'No request was'} refused, and"
         f" {text.amount(kinds.get('outcome', 0), 'outcome is', 'outcomes are')} on record."
     )
@@ -241,20 +243,33 @@ def _stops(report: Report) -> Iterator[str]:
         halted = f"{result.halted_at.number} ({clock(result.halted_at.timestamp)} UTC)"
         again = f"; the council let it run again in block {result.resumed_in}" if result.resumed_in else ""
         yield f"The latest halt stands in block {halted}{again}."
-    receipt = f"{'The' if result.halted_at else 'Its newest'} death receipt is entry"
-    if result.death is not None and result.death.dead is None:
-        yield (
-            f"{receipt} {result.death.index}, signed by the operator: the guard had been killed, and"
-            " the next one found nothing of the agent left. It was dead by"
-            f" {clock((result.death.dead_by or 0) / 1000)} UTC; since when is not known."
+    if result.death is None:
+        if result.halted_at is not None:
+            yield "There is no death receipt for it."
+    else:
+        yield f"{_whose_receipt(result)} entry {_receipt(result.death)}"
+
+
+def _whose_receipt(result: AuditResult) -> str:
+    """Of which stop the receipt is, up to where it stands."""
+    if result.is_answered:
+        return "The death receipt for it is"
+    if result.halted_at is not None:
+        return "No death receipt answers it. The newest one, of another stop, is"
+    return "Its newest death receipt is"
+
+
+def _receipt(death: Death) -> str:
+    """Where it stands, and what it says."""
+    if death.dead is not None:
+        return (
+            f"{death.index}, signed by the operator: nothing of the agent was left at"
+            f" {clock(death.dead / 1000)} UTC."
         )
-    elif result.death is not None and result.death.dead is not None:
-        yield (
-            f"{receipt} {result.death.index}, signed by the operator: nothing of the agent was left at"
-            f" {clock(result.death.dead / 1000)} UTC."
-        )
-    elif result.halted_at is not None:
-        yield "There is no death receipt for it."
+    return (
+        f"{death.index}, signed by the operator: the guard had been killed, and the next one found nothing of the agent"
+        f" left. It was dead by {clock((death.dead_by or 0) / 1000)} UTC; since when is not known."
+    )
 
 
 def _times(verb: str, count: int) -> str:

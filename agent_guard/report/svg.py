@@ -28,6 +28,7 @@ _LETTER = 6.6
 def timeline_picture(line: Timeline, title: str, description: str) -> str:
     """The timeline: marks, what the council said, the agent's lives, its actions, the anchors."""
     scale = _Scale(line.start, line.end)
+    inside = [moment for moment in line.moments if line.start <= moment.time <= line.end]
     parts = [
         _PATTERNS,
         *_axis(scale),
@@ -39,7 +40,7 @@ def timeline_picture(line: Timeline, title: str, description: str) -> str:
         *_lane("Anchors", ANCHORS - 15),
         *(f'<path class="anchor" d="M{scale.x(time):.1f} {ANCHORS - 6}v10"/>' for time in line.anchors),
         *_lane("Events", MARKS - 14),
-        *_marks(line.moments, scale),
+        *_marks(inside, scale),
         *_legend(),
     ]
     return _picture("timeline", HEIGHT, title, description, parts)
@@ -165,8 +166,6 @@ def _clusters(moments: Sequence[Moment], scale: _Scale) -> list[_Cluster]:
     """Joined until no two touch: a label grows as more stand behind it."""
     found: list[_Cluster] = []
     for moment in moments:
-        if moment.time < scale.start:
-            continue
         cluster = _Cluster(scale.x(moment.time), scale.x(moment.time), (moment,))
         while found and found[-1].touches(cluster):
             cluster = found.pop().joined(cluster)
@@ -177,7 +176,7 @@ def _clusters(moments: Sequence[Moment], scale: _Scale) -> list[_Cluster]:
 def _marks(moments: Sequence[Moment], scale: _Scale) -> Iterator[str]:
     for kind in ("halted", "retired", "death"):
         for moment in moments:
-            if moment.kind == kind and moment.time >= scale.start:
+            if moment.kind == kind:
                 yield _line(f"line {kind}", scale.x(moment.time), MARKS + 10, GROUND)
     for cluster in _clusters(moments, scale):
         yield from _mark(cluster)

@@ -44,7 +44,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """From `start` to `end` (unix ms); `moments` may lie before the start. `untold`: moments left out."""
+    """From `start` to `end` (unix ms); `moments` may lie outside of it. `untold`: moments left out."""
 
     start: int
     end: int
@@ -63,7 +63,7 @@ def timeline(report: Report) -> Timeline:
     untold = max(0, len(moments) - FIRST - NEWEST)
     told = moments[:FIRST] + moments[FIRST + untold :]
     bars = _bars(report)
-    start, end = _range(told, bars)
+    start, end = _range(told, bars, report.entries.window)
     return Timeline(
         start=start,
         end=end,
@@ -83,11 +83,12 @@ def _bars(report: Report) -> list[Bar]:
     ]
 
 
-def _range(moments: Sequence[Moment], bars: Sequence[Bar]) -> tuple[int, int]:
-    """What the log covers, and what came after it; without a log all that there is."""
+def _range(moments: Sequence[Moment], bars: Sequence[Bar], window: tuple[int, int] | None) -> tuple[int, int]:
+    """What the log covers, and what came after it; without a log all that there is. Nothing beyond the window."""
+    earliest, latest = window or (0, 1 << 64)
     times = [time for bar in bars for time in (bar.start, bar.start + bar.width)]
-    first = min(times, default=0)
-    times += [moment.time for moment in moments if moment.time >= first]
+    first = min(times, default=earliest * 1000)
+    times += [moment.time for moment in moments if first <= moment.time <= latest * 1000]
     start, end = min(times, default=0), max(times, default=0)
     margin = max(500, (end - start) // 40)
     return start - margin, end + margin

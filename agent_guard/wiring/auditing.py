@@ -81,9 +81,12 @@ def open_log(where: str, password_file: Path | None = None) -> AnyLog:
     return TileLog(source_of(where)) if tiled else SqliteReader(Path(where))
 
 
-def log_of(reader: AnyLog, claimed: LogIdentity, pages: Iterator[Page]) -> Log:
-    """The log as an audit takes it: whose it said it is; `pages` are the reader's, as somebody watches them pass."""
-    return Log(claimed, pages, is_copy=isinstance(reader, TileLog))
+def log_of(reader: AnyLog, claimed: LogIdentity, pages: Iterator[Page], there: int) -> Log:
+    """The log as an audit takes it: whose it said it is; `pages` are the reader's, as somebody watches them pass.
+
+    `there`: how many entries it had before the chain was asked.
+    """
+    return Log(claimed, pages, is_copy=isinstance(reader, TileLog), there=there)
 
 
 def checkpoint_of(reader: AnyLog, size: int) -> str | None:

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from agent_guard.keys import keystore
 from agent_guard.merkle import leaf_hash, verify_inclusion
+from agent_guard.wiring import auditing
 from tests.chain.guard import AGENT, Guard
 
 pytestmark = pytest.mark.chain
@@ -40,6 +42,26 @@ def test_honest_log_is_verified(guard: Guard) -> None:
     assert {found[aspect]["result"] for aspect in ("integrity", "completeness", "obedience", "openness")} == {
         "VERIFIED"
     }
+
+
+@pytest.mark.parametrize("anchors", [False, True])
+def test_log_that_its_guard_goes_on_writing_while_the_chain_is_read_is_verified(
+    guard: Guard, anchors: bool
+) -> None:
+    """Far more than may wait for an anchor; and where an anchor came, one that the audit's block does not hold."""
+    gather, written = auditing.gather, []
+
+    def slowly(*arguments: Any) -> Any:
+        found = gather(*arguments)
+        written.append(guard.act(20))
+        if anchors:
+            guard.anchor.flush(20)
+        return found
+
+    with mock.patch.object(auditing, "gather", slowly):
+        found = audit(guard, "VERIFIED", AGENT_GUARD_MAX_UNANCHORED_ENTRIES="3")
+    assert found["entries"] == written[0] + 2
+    assert found["entries"] - found["head"]["size"] == 40
 
 
 def test_halted_agent_that_died_is_verified_with_its_overrun(guard: Guard) -> None:

@@ -162,11 +162,15 @@ class World:
         return replace(facts, **changes)
 
     def audit(
-        self, chain: ChainFacts | Unreachable | None = None, beside: Collection[str] = (), **limits: Any
+        self,
+        chain: ChainFacts | Unreachable | None = None,
+        beside: Collection[str] = (),
+        there: int | None = None,
+        **limits: Any,
     ) -> AuditResult:
         self.recorder.close()
         with SqliteReader(self.path) as reader, reader.snapshot():
-            log = Log(reader.identity(), pages_until_damage(reader))
+            log = Log(reader.identity(), pages_until_damage(reader), there=there)
             return audited(ME, log, chain or self.facts(), AuditLimits(**limits), beside=beside)
 
     # -- the forger

@@ -75,6 +75,17 @@ def test_unanchored_tail_past_a_limit_is_the_guards_word_alone(
     assert (found.result, found.completeness.result) == (result, result)
 
 
+@pytest.mark.parametrize(("there", "result"), [(None, I), (2, V), (30, V), (33, V), (34, I), (99, I)])
+def test_what_was_written_while_the_chain_was_asked_makes_no_tail_too_long(
+    honest: Any, there: int | None, result: Result
+) -> None:
+    """A busy guard writes thousands of entries in the seconds that it takes to read the chain."""
+    honest.work(2)
+    found = honest.audit(there=there, tail_entries=3)
+    assert found.result is result
+    assert "the newest 4 are not anchored yet" in found.completeness.detail or result is I
+
+
 def test_log_without_any_anchor_is_not_verified(world: Any) -> None:
     world.work(2)
     assert world.audit().result is I

@@ -161,6 +161,21 @@ def test_death_that_is_said_to_have_come_before_the_last_act_is_none(honest: Any
     )
 
 
+@pytest.mark.parametrize(("late_ms", "result"), [(60_000, V), (62_000, I)])
+def test_death_that_is_said_to_come_after_its_own_receipt_is_none(
+    honest: Any, late_ms: int, result: Result
+) -> None:
+    """Nothing that a dead agent is answered with after that would be late."""
+    index = honest.record("death", {}, meta={"dead": dead(honest.now, late_ms), "epoch": 1})
+    honest.anchor()
+    found = honest.audit()
+    assert found.result is result, found
+    if result is I:
+        is_open(
+            found, f"the death receipt in entry {index} says that the agent ended", "after it was written"
+        )
+
+
 def test_death_of_an_earlier_life_answers_no_later_halt(honest: Any) -> None:
     """A kill on doubt alone bears the epoch of the halt that came hours later, in the next life."""
     die(honest, dead(honest.now, 0))

@@ -10,6 +10,7 @@ import pytest
 
 from agent_guard.audit import AuditLimits, Event, LimitsInForce, Result
 from agent_guard.audit.tenure import Tenure
+from agent_guard.report.sentences import verdict
 from agent_guard.types import State
 from tests.unit.audit import test_stretch as stretches
 from tests.unit.audit.conftest import IDENTITY, happening
@@ -204,6 +205,25 @@ def test_entries_from_before_the_appointment_do_not_speak_of_the_agent(early: An
     assert "became this agent's guard when 8 entries of his log were on chain (block 120)" in said(found)
     assert (found.obedience.result, found.openness.result) == (V, V)
     assert "the content of all 3 entries" in found.openness.detail
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_anchors_that_the_node_does_not_give_hide_no_entries_from_before_the_appointment(
+    second: Any, kept: int
+) -> None:
+    """By those that are left his log had nothing on chain then; and the acts name a block that was still to come."""
+    second.history.pop()
+    dated(second, 8, 125)
+    second.anchor()
+    anchors, second.extensions = second.extensions, []
+    second.hands_over(ME)
+    second.extensions, second.now = anchors, 126
+    second.record("start", {})
+    second.anchor()
+    given = anchors[len(anchors) - kept :]
+    found = second.audit(replace(second.facts(), extensions=given), beside=[THEY])
+    assert (found.result, found.integrity.result, found.obedience.result) == (I, V, V)
+    assert "the node did not give every anchor, so that it is not known what of this log" in said(found)
 
 
 def test_one_such_entry_is_named_alone(second: Any) -> None:
@@ -433,6 +453,19 @@ def test_a_death_of_the_handover_is_no_answer_to_a_halt_under_the_next_guard(tak
     found = taken_over.audit(beside=[THEY])
     assert found.halted_at is not None
     assert found.overrun_ms is None
+
+
+def test_the_sentence_of_a_log_says_no_more_of_a_later_guards_time_than_that_log_shows(
+    taken_over: Any,
+) -> None:
+    """Under him the agent may have been alive when the halt came."""
+    die(taken_over)
+    taken_over.anchor()
+    taken_over.now += 50
+    taken_over.happens(Event.HALTED)
+    found = taken_over.audit(beside=[THEY])
+    assert found.result is V
+    assert verdict("walker", found).endswith("By this log it did nothing after that, and had ended before.")
 
 
 def test_an_entry_of_the_term_that_names_a_block_from_before_it_is_not_vouched_for(second: Any) -> None:

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from agent_guard import text
 from agent_guard.cli import layout
-from agent_guard.cli.output import RED, Facts, Output, Prose, Table, Word
+from agent_guard.cli.output import RED, Facts, Output, Prose, Quote, Table, Word
 from tests.unit.cli.test_output import Terminal, write
 
 pytestmark = pytest.mark.unit
@@ -23,7 +23,7 @@ rows = st.integers(1, 5).flatmap(
 )
 
 
-def shown(block: Facts | Table | Prose, columns: int = 80) -> list[str]:
+def shown(block: Facts | Table | Prose | Quote, columns: int = 80) -> list[str]:
     """A block's lines on a terminal of this width, without colours."""
     with mock.patch.dict(os.environ, COLUMNS=str(columns)):
         stdout, _ = write(lambda out: out.result({}, block), terminal=True)
@@ -50,6 +50,27 @@ def test_long_value_goes_on_in_its_own_column_so_that_it_can_forge_no_row() -> N
     )
     assert len(lines) > 4
     assert all(line.startswith(("seq", "7 ", "8 ", "               ")) for line in lines)
+
+
+@pytest.mark.parametrize("columns", [20, 80, 300])
+def test_long_sentence_goes_on_further_in_so_that_it_can_forge_no_row(columns: int) -> None:
+    forged = "x" * (columns - 1) + " kind  death " * 60
+    lines = shown(Prose(f"entry 7 of walker: {forged}"), columns)
+    assert len(lines) > 2
+    assert all(line.startswith(("entry 7", "  ")) and cell_len(line) <= columns for line in lines)
+
+
+@pytest.mark.parametrize("columns", [20, 80, 300])
+def test_every_line_of_what_somebody_says_stands_behind_his_name(columns: int) -> None:
+    said = Quote("scout", "漢" * columns + " dead: 4 processes, no survivors \x1b[2J\r\nscout: halted " * 20)
+    lines = shown(said, columns)
+    assert len(lines) > 2
+    assert all(line.startswith("scout| ") and cell_len(line) <= columns for line in lines)
+
+
+def test_what_somebody_says_is_one_line_where_it_is_piped() -> None:
+    stdout, _ = write(lambda out: out.event({}, Quote("scout", "word\n" * 60), Quote("scout", "")))
+    assert stdout == "scout| " + "word " * 59 + "word\nscout|\n"
 
 
 def test_words_are_not_broken_where_they_need_not_be() -> None:

@@ -66,6 +66,27 @@ def test_life_found_dead_is_unknown_after_its_last_sign(lost: Any) -> None:
     assert bands(lost) == [(100, 102, "alive", ""), (102, 120, "not known", FOUND_DEAD)]
 
 
+def test_who_acts_without_a_start_on_record_is_drawn_alive(scene: Any) -> None:
+    scene.record("intent", {"tool": "write"})
+    scene.record("intent", {"tool": "write"})
+    scene.record("exit", {})
+    scene.record("intent", {"tool": "write"})  # it was on its way when the agent left
+    scene.now = 130
+    scene.record("intent", {"tool": "write"})
+    assert bands(scene) == [
+        (100, 102, "alive", ""),
+        (130, 130, "alive", ""),
+        (130, None, "not known", NOTHING_SINCE),
+    ]
+
+
+def test_request_that_was_taken_back_is_no_sign_of_a_life(scene: Any) -> None:
+    scene.record("config", {})
+    intent = scene.record("intent", {"tool": "write"})
+    scene.record("refused", {"reason": "halted"}, refers_to=intent)
+    assert bands(scene) == []
+
+
 def test_life_without_an_end_is_unknown_until_the_next_begins(scene: Any) -> None:
     scene.record("start", {})
     scene.record("intent", {"tool": "write"})

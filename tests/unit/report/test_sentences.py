@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agent_guard.audit import Event, Result
 from agent_guard.report import Form, render
 from agent_guard.report.sentences import summary
 from tests.unit.report.test_forms import Page
@@ -29,7 +30,9 @@ def test_counts_are_told_in_the_right_number(scene: Any, count: int, words: str)
         intent = scene.record("intent", {"tool": "write"})
         scene.record("outcome", {"status": "ok"}, refers_to=intent)
         scene.record("refused", {"reason": "late"})
-    assert words in next(summary(scene.report()))
+    said = next(summary(scene.report()))
+    assert words in said
+    assert said.startswith("By this log, walker was ")  # another operator's may hold more
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,26 @@ def test_proof_to_try_is_of_an_entry_of_the_agents_own_that_is_anchored(scene: A
 def test_where_nothing_can_be_proven_no_proof_is_asked_for(scene: Any) -> None:
     scene.record("start", {})
     assert "agent-guard log prove" not in told(scene.report())
+
+
+def test_death_of_another_stop_is_not_told_as_the_latest_halts(halted: Any) -> None:
+    report = halted.report()
+    assert any("The death receipt for it is entry" in sentence for sentence in summary(report))
+    halted.happens(Event.RESUMED, epoch=2)
+    halted.now += 1
+    halted.happens(Event.HALTED, epoch=2)
+    report = halted.report()
+    assert report.result.death is not None
+    assert (report.result.result, report.result.overrun_ms) == (Result.VERIFIED, None)
+    said = " ".join(summary(report))
+    assert "No death receipt answers it. The newest one, of another stop, is entry" in said
+    assert "death receipt for it is" not in said
+
+
+def test_log_that_does_not_speak_of_the_agent_is_not_said_to_hold_nothing_of_it(scene: Any) -> None:
+    scene.record("start", {}, "other")
+    scene.anchor()
+    assert "Nothing in this log speaks of this agent." in told(scene.report())
 
 
 def test_no_hash_is_shown_that_the_report_gives_no_use_for(halted: Any) -> None:

@@ -77,6 +77,24 @@ def test_more_events_than_are_told_are_counted(scene: Any) -> None:
     assert [moment.number for moment in found.moments] == list(range(1, FIRST + NEWEST + 1))
 
 
+@pytest.mark.parametrize("time", [1, 2**52])
+def test_times_that_no_honest_log_could_bear_do_not_stretch_the_picture(scene: Any, time: int) -> None:
+    scene.record("start", {})
+    scene.work(3)
+    scene.record("death", {}, meta={"dead": time, "epoch": 1})
+    clock, scene.recorder._now_ms = scene.recorder._now_ms, lambda: time
+    scene.record("freeze", {})
+    scene.record("dissent", {}, None)
+    scene.recorder._now_ms = clock
+    scene.anchor()
+    report = scene.report()
+    found = timeline(report)
+    assert found.end - found.start < 1_000_000
+    assert [moment.kind for moment in found.moments if moment.time == time] == ["freeze", "dissent"]
+    svg = timeline_picture(found, "", "")
+    assert all(0 <= float(x) <= 960 for x in re.findall(r'<rect class="mark \w+" x="([-\d.]+)"', svg))
+
+
 times = st.integers(0, 2**53)
 
 
