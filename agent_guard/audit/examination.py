@@ -317,9 +317,8 @@ class _Examination:
         if fault is not None:
             self._note(fault)
         elif check.result is Result.VERIFIED and not self._all_proven():
-            return Check(
-                Result.INDETERMINATE, "nothing speaks against it, but not all anchored entries are proven"
-            )
+            why = "not all anchored entries are proven" if self._broken_at is None else "the log was changed"
+            return Check(Result.INDETERMINATE, f"nothing speaks against it, but {why}")
         return check
 
     def _all_proven(self) -> bool:

@@ -52,7 +52,7 @@ class Audited:
         return [
             ("log", self.where),
             ("operator", Hash(self.claimed.operator)),
-            ("entries", f"{result.entries:,}, {result.anchored:,} of them proven by a root on chain"),
+            ("entries", f"{result.entries:,}, {result.anchored:,} of them under a root on chain"),
             ("head on chain", text.amount(result.head.size, "entry", "entries") if result.head else None),
             ("root on chain", Hash(result.head.root) if result.head else None),
             ("halted", _halted(result)),
