@@ -16,7 +16,7 @@ from agent_guard.chain.patience import PatientEndpoint
 from agent_guard.errors import GuardError
 from agent_guard.merkle import Frontier
 from agent_guard.typed_data import agent_id
-from agent_guard.types import FLEET, LogIdentity
+from agent_guard.types import FLEET, LogIdentity, State
 from agent_guard.wiring import Connection, connect
 from agent_guard.wiring.auditing import gather
 
@@ -247,6 +247,12 @@ def test_log_that_names_no_address_as_its_operator_is_held_against_the_agents(pa
     read = gather(past.connection, agent_id(AGENT), claimed)
     assert isinstance(read, ChainFacts)
     assert read.identity == log_of(past)
+
+
+def test_agent_that_was_never_registered_with_a_council_of_leases_has_facts(past: Any) -> None:
+    read = gather(past.connection, agent_id("nobody"), log_of(past))
+    assert isinstance(read, ChainFacts)
+    assert (read.state.state, read.lapses) == (State.NONE, [])
 
 
 # --- providers with limits -------------------------------------------------------------------------------------------
