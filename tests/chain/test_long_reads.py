@@ -339,6 +339,38 @@ def test_provider_that_refuses_every_range_is_given_up_with_its_words(past, rpc_
     assert node.calls["eth_getLogs"] == 5  # 16, 8, 4, 2 blocks and 1
 
 
+@pytest.mark.parametrize("limit", [1, 5, 16])
+def test_provider_that_gives_no_events_of_large_ranges_in_place_of_refusing_them_is_found_out(
+    past, rpc_proxy, limit
+):
+    node = rpc_proxy(past.anvil.url)
+    node.on("eth_getLogs", lambda request, forward: forward() if span(request) <= limit else {"result": []})
+
+    assert comparable(facts(past, at(past, node.url))) == comparable(facts(past, past.connection))
+
+
+def test_node_that_has_forgotten_the_deployment_is_read_as_far_as_it_goes(past, rpc_proxy):
+    known = past.connection.deployment.deploy_block + 1
+
+    def forgetful(request: dict[str, Any], forward: Callable[..., Any]) -> Any:
+        return {"result": [log for log in forward()["result"] if int(log["blockNumber"], 16) >= known]}
+
+    node = rpc_proxy(past.anvil.url)
+    node.on("eth_getLogs", forgetful)
+
+    assert comparable(facts(past, at(past, node.url))) == comparable(facts(past, past.connection))
+
+
+def test_guard_that_looks_for_a_halt_asks_for_each_block_once_though_there_is_none(past, rpc_proxy):
+    node = rpc_proxy(past.anvil.url)
+    contract, last = at(past, node.url).contract, past.connection.endpoint.block()
+    node.forget()
+
+    assert latest_halt(contract, agent_id("nobody"), past.connection.deployment.deploy_block, last) is None
+    blocks = last.number - past.connection.deployment.deploy_block + 1
+    assert sum(span({"params": asked}) for asked in node.asked("eth_getLogs")) == blocks
+
+
 # --- nodes that fail in passing --------------------------------------------------------------------------------------
 
 
@@ -456,6 +488,7 @@ LIES: dict[str, Callable[..., Any]] = {
     "taken back": logs_with(removed=lambda log: True),
     "no data": logs_with(data=lambda log: "0x"),
     "a place that is none": logs_with(logIndex=lambda log: "-0x1"),
+    "one twice": lambda request, forward: {"result": (logs := forward()["result"]) + logs[:1]},
     "no list": lambda request, forward: {"result": {}},
     "nothing": lambda request, forward: {"result": None},
     "numbers": lambda request, forward: {"result": [1, 2]},
