@@ -513,6 +513,22 @@ def test_halt_that_was_not_asked_for_is_none(past, rpc_proxy, name):
         latest_halt(contract, agent_id(AGENT), 0, past.connection.endpoint.block())
 
 
+def test_chain_that_took_back_its_newest_block_meanwhile_gives_no_facts(past, rpc_proxy):
+    """As of a node that still answers for the block by its hash, as geth does; Anvil does not."""
+    newest = past.connection.endpoint.block()
+
+    def replaced(request: dict[str, Any], forward: Callable[..., Any]) -> Any:
+        answer = forward()
+        if request["params"][0] == hex(newest.number):
+            answer["result"] |= {"hash": "0x" + "55" * 32}
+        return answer
+
+    node = rpc_proxy(past.anvil.url)
+    node.on("eth_getBlockByNumber", replaced)
+
+    assert f"took back block {newest.number}" in why_not(past, at(past, node.url))
+
+
 def truncated(request: dict[str, Any], forward: Callable[..., Any]) -> Any:
     return {"result": forward()["result"][:-1]}
 
