@@ -49,7 +49,8 @@ def lapses(
     Args:
         grace: seconds after a lapse in which it may be renewed; an agent that nobody renewed by then is killed.
     """
-    for grant, following in zip(granted, [*granted[1:], None], strict=True):
+    for place, grant in enumerate(granted, 1):
+        following = granted[place] if place < len(granted) else None
         end, ended_at = (following.number, following.at) if following else (last.number + 1, last.timestamp)
         if ended_at < grant.until:
             continue

@@ -1,12 +1,13 @@
 """What happened on chain, from the council's events: for auditors, and for the times of a death receipt.
 
 All kinds of events that are wanted are read in one pass over the blocks, up to one pinned block, so that all of an
-answer belongs to one history. Trusts the node to leave none out; an event of another contract, of a kind, an agent or
-an operator that was not asked for is no answer (AG201).
+answer belongs to one history. Trusts the node to leave none out; one that it gives twice, and one of another contract,
+of a kind, an agent or an operator that was not asked for, is no answer (AG201).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from eth_abi.abi import encode
@@ -48,6 +49,8 @@ def events(
     about: Collection[bytes | str] = (),
     lanes: Lanes | None = None,
     progress: Callable[[int, int], None] = lambda blocks, total: None,
+    *,
+    from_deployment: bool = True,
 ) -> Iterator[Event]:
     """All events of these names from `first_block` to `last`, oldest first.
 
@@ -56,6 +59,7 @@ def events(
             empty: all.
         lanes: reads several ranges at once; by default one after another, in the caller's thread.
         progress: told how many blocks have been read, and of how many, now and then.
+        from_deployment: `first_block` is the one that the council was deployed in, where its signers are named.
 
     Raises:
         GuardError: AG201 no answer, or one that is none; AG209.
@@ -69,13 +73,26 @@ def events(
         wanted["topics"].append(_words(subjects))
     what = f"read the council's {' and '.join(names) if len(names) < 3 else 'past'} events"
     whole = Span(first_block, last.number)
-    for span, logs in read_logs(council.endpoint, wanted, whole, lanes or Lanes(1), what):
+    landmark = _landmark(council) if from_deployment else None
+    for span, logs in read_logs(council.endpoint, wanted, whole, lanes or Lanes(1), what, landmark):
         with council.endpoint.calling(what):
-            found = sorted((_event(council, kinds, subjects, log) for log in logs), key=lambda one: one.place)
+            found = _in_order(_event(council, kinds, subjects, log) for log in logs)
         for event in found:
             progress(event.block_number - first_block, len(whole))
             yield event
         progress(span.end + 1 - first_block, len(whole))
+
+
+def _landmark(council: CouncilContract) -> dict[str, Any]:
+    """The event of the council's constructor."""
+    return {"address": council.address, "topics": [council.contract.events["Rotated"]().topic]}
+
+
+def _in_order(given: Iterable[Event]) -> list[Event]:
+    found = sorted(given, key=lambda one: one.place)
+    if any(one.place == following.place for one, following in pairwise(found)):
+        raise ValueError("the node gave an event twice")
+    return found
 
 
 def _words(words: Iterable[bytes]) -> list[str]:
@@ -136,7 +153,8 @@ def latest_halt(council: CouncilContract, agent: bytes, first_block: int, last: 
 
     Asks in the caller's thread alone: a guard's death receipt waits for it.
     """
-    found = list(events(council, ["Halted", "Retired", "Voted"], first_block, last, [agent]))
+    kinds = ["Halted", "Retired", "Voted"]
+    found = list(events(council, kinds, first_block, last, [agent], from_deployment=False))
     stop = next((event for event in reversed(found) if event.name != "Voted"), None)
     if stop is None:
         return None

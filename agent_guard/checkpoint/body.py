@@ -47,8 +47,12 @@ class Checkpoint:
             raise NoteError(f"a checkpoint's origin has at most {MAX_ORIGIN} bytes")
         if type(self.size) is not int or not 0 <= self.size <= MAX_SIZE:
             raise NoteError("a checkpoint's size is an integer from 0 to 2^63 - 1")
-        if type(self.root) is not bytes or len(self.root) != 32:
-            raise NoteError("a checkpoint's root is 32 bytes")
+        if (
+            type(self.root) is not bytes
+        ):  # nor a subclass, as web3's HexBytes: it could call itself equal to anything
+            raise NoteError(f"a checkpoint's root is bytes, not {type(self.root).__name__}")
+        if len(self.root) != 32:
+            raise NoteError(f"a checkpoint's root has 32 bytes, not {len(self.root)}")
         if len(str(self)) > MAX_TEXT:
             raise NoteError(_TOO_LONG)
 

@@ -109,7 +109,7 @@ def _gather(
     past = _Past(agent)
     past.read(connection, _operators(state, claimed), last, progress)
     operator = _operator(state, past.told, claimed)
-    return ChainFacts(
+    facts = ChainFacts(
         identity=LogIdentity(connection.deployment.chain_id, contract.address, operator),
         as_of=last,
         head=contract.head(operator, last),
@@ -119,6 +119,18 @@ def _gather(
         block_at=lambda number: block_at(number) if number <= last.number else None,
         lapses=_lapses(past, council, last, block_at),
     )
+    _check_kept(connection, last)
+    return facts
+
+
+def _check_kept(connection: Connection, last: Block) -> None:
+    """Raises AG201 if the chain took this block back: what was read since may be of another history than it."""
+    if connection.endpoint.block(last.number) != last:
+        raise GuardError(
+            "AG201",
+            f"The chain took back block {last.number}, up to which it was read, before all of it was.",
+            "Run the command again.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from agent_guard.chain.patience import PatientEndpoint
 from agent_guard.errors import GuardError
 from agent_guard.merkle import Frontier
 from agent_guard.typed_data import agent_id
-from agent_guard.types import FLEET, LogIdentity
+from agent_guard.types import FLEET, LogIdentity, State
 from agent_guard.wiring import Connection, connect
 from agent_guard.wiring.auditing import gather
 
@@ -249,6 +249,12 @@ def test_log_that_names_no_address_as_its_operator_is_held_against_the_agents(pa
     assert read.identity == log_of(past)
 
 
+def test_agent_that_was_never_registered_with_a_council_of_leases_has_facts(past: Any) -> None:
+    read = gather(past.connection, agent_id("nobody"), log_of(past))
+    assert isinstance(read, ChainFacts)
+    assert (read.state.state, read.lapses) == (State.NONE, [])
+
+
 # --- providers with limits -------------------------------------------------------------------------------------------
 
 
@@ -331,6 +337,38 @@ def test_provider_that_refuses_every_range_is_given_up_with_its_words(past, rpc_
 
     assert "no logs here" in why_not(past, at(past, node.url))
     assert node.calls["eth_getLogs"] == 5  # 16, 8, 4, 2 blocks and 1
+
+
+@pytest.mark.parametrize("limit", [1, 5, 16])
+def test_provider_that_gives_no_events_of_large_ranges_in_place_of_refusing_them_is_found_out(
+    past, rpc_proxy, limit
+):
+    node = rpc_proxy(past.anvil.url)
+    node.on("eth_getLogs", lambda request, forward: forward() if span(request) <= limit else {"result": []})
+
+    assert comparable(facts(past, at(past, node.url))) == comparable(facts(past, past.connection))
+
+
+def test_node_that_has_forgotten_the_deployment_is_read_as_far_as_it_goes(past, rpc_proxy):
+    known = past.connection.deployment.deploy_block + 1
+
+    def forgetful(request: dict[str, Any], forward: Callable[..., Any]) -> Any:
+        return {"result": [log for log in forward()["result"] if int(log["blockNumber"], 16) >= known]}
+
+    node = rpc_proxy(past.anvil.url)
+    node.on("eth_getLogs", forgetful)
+
+    assert comparable(facts(past, at(past, node.url))) == comparable(facts(past, past.connection))
+
+
+def test_guard_that_looks_for_a_halt_asks_for_each_block_once_though_there_is_none(past, rpc_proxy):
+    node = rpc_proxy(past.anvil.url)
+    contract, last = at(past, node.url).contract, past.connection.endpoint.block()
+    node.forget()
+
+    assert latest_halt(contract, agent_id("nobody"), past.connection.deployment.deploy_block, last) is None
+    blocks = last.number - past.connection.deployment.deploy_block + 1
+    assert sum(span({"params": asked}) for asked in node.asked("eth_getLogs")) == blocks
 
 
 # --- nodes that fail in passing --------------------------------------------------------------------------------------
@@ -450,6 +488,7 @@ LIES: dict[str, Callable[..., Any]] = {
     "taken back": logs_with(removed=lambda log: True),
     "no data": logs_with(data=lambda log: "0x"),
     "a place that is none": logs_with(logIndex=lambda log: "-0x1"),
+    "one twice": lambda request, forward: {"result": (logs := forward()["result"]) + logs[:1]},
     "no list": lambda request, forward: {"result": {}},
     "nothing": lambda request, forward: {"result": None},
     "numbers": lambda request, forward: {"result": [1, 2]},
@@ -472,6 +511,22 @@ def test_halt_that_was_not_asked_for_is_none(past, rpc_proxy, name):
 
     with pytest.raises(GuardError, match="no usable answer"):
         latest_halt(contract, agent_id(AGENT), 0, past.connection.endpoint.block())
+
+
+def test_chain_that_took_back_its_newest_block_meanwhile_gives_no_facts(past, rpc_proxy):
+    """As of a node that still answers for the block by its hash, as geth does; Anvil does not."""
+    newest = past.connection.endpoint.block()
+
+    def replaced(request: dict[str, Any], forward: Callable[..., Any]) -> Any:
+        answer = forward()
+        if request["params"][0] == hex(newest.number):
+            answer["result"] |= {"hash": "0x" + "55" * 32}
+        return answer
+
+    node = rpc_proxy(past.anvil.url)
+    node.on("eth_getBlockByNumber", replaced)
+
+    assert f"took back block {newest.number}" in why_not(past, at(past, node.url))
 
 
 def truncated(request: dict[str, Any], forward: Callable[..., Any]) -> Any:

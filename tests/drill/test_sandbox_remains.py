@@ -17,7 +17,7 @@ from agent_guard.sandbox.view import ContainerSpec
 
 pytestmark = pytest.mark.drill
 
-# A guard that holds an agent which resists, notes where, and does nothing more.
+# A guard that holds an agent which resists, notes where, and does nothing more. Both would outlive all limits.
 GUARD = """
 import json, sys, time
 from dataclasses import asdict
@@ -28,10 +28,10 @@ from agent_guard.sandbox.remains import mark
 from agent_guard.sandbox.view import ContainerSpec
 work, mode = Path(sys.argv[1]), sys.argv[2]
 choice = choose_mode("none" if mode == "none" else "auto", mountinfo="" if mode == "pidns" else None)
-code = "import os, time; [os.fork() or (os.setsid(), time.sleep(60)) for _ in range(5)]; time.sleep(60)"
+code = "import os, time; [os.fork() or (os.setsid(), time.sleep(600)) for _ in range(5)]; time.sleep(600)"
 container = launch(ContainerSpec((sys.executable, "-I", "-S", "-c", code), work), choice)
 print(json.dumps(asdict(mark(container))), flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 PROOFS = {"cgroup+pidns": "cgroup", "pidns": "namespace"}
 

@@ -62,7 +62,7 @@ if libc.ptrace(16, 1, None, None) == 0:
     libc.ptrace(13, 1, None, ctypes.addressof(old))
     libc.ptrace(17, 1, None, None)
 os.write(2, b"tried")
-time.sleep(60)
+time.sleep(600)  # longer than any test may take
 """
 
 
@@ -191,7 +191,7 @@ print(json.dumps(int(Path("answer").read_text())))
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the attack is written for x86_64")
 def test_users_killed_guard_takes_an_agent_with_it_that_reached_into_its_init(user_folder: Path) -> None:
     pipe, write_end = os.pipe()
-    code = f"start({_CLEAR_INITS_DEATH_SIGNAL!r})\ntime.sleep(60)"
+    code = f"start({_CLEAR_INITS_DEATH_SIGNAL!r})\ntime.sleep(600)"
     guard = user_process(user_folder, code, stdout=write_end, stderr=subprocess.PIPE)
     os.close(write_end)
     assert guard.stderr is not None

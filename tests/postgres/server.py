@@ -81,11 +81,17 @@ class Server:
             self._process = None
 
     def kill(self) -> None:
-        """As a power cut: every process at once, with SIGKILL."""
-        self._signal(signal.SIGKILL)
+        """As a power cut: every process at once, with SIGKILL. Returns when nothing of it holds its memory any more."""
         assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)  # it starts no session that the list below would not have
+        _, *children = self.processes()
+        self._signal(signal.SIGKILL)
         self._process.wait(timeout=START_SECONDS)
         self._process = None
+        deadline = time.monotonic() + START_SECONDS
+        while any(map(_lives, children)):
+            assert time.monotonic() < deadline, children
+            time.sleep(0.01)
 
     def restart(self, how: int = signal.SIGINT) -> None:
         self.stop(how)
@@ -131,6 +137,13 @@ class Server:
     def _run(self, program: str, *arguments: object) -> None:
         command = [self._programs / program, *map(str, arguments)]
         subprocess.run(command, check=True, capture_output=True, user=self.user, cwd=self.folder)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _end_with_the_tests() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hexbytes import HexBytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -224,6 +225,15 @@ def test_the_loose_bits_case_above_is_the_same_root_for_a_lax_reader():
 def test_a_checkpoint_that_could_not_be_written_cannot_be_made(change):
     with pytest.raises(NoteError):
         replace(CHECKPOINT, **change)
+
+
+@pytest.mark.parametrize(
+    ("root", "why"),
+    [(HexBytes(ROOT), "is bytes, not HexBytes"), (ROOT.hex(), "not str"), (ROOT[1:], "32 bytes, not 31")],
+)
+def test_a_root_that_is_none_is_refused_with_what_it_is(root, why):
+    with pytest.raises(NoteError, match=why):
+        replace(CHECKPOINT, root=root)
 
 
 def test_parse_reads_through_a_signed_note_without_vouching_for_it():

@@ -44,6 +44,10 @@ def test_lease_that_is_renewed_in_the_very_block_of_its_end_lapsed_in_none() -> 
     assert found(115, 100, 110) == []
 
 
+def test_agent_that_was_granted_no_lease_lapsed_in_no_block() -> None:
+    assert found(130) == []  # never registered, or the node did not give the event
+
+
 def test_council_without_leases_grants_none() -> None:
     assert grants([happening(Event.REGISTERED, 90)], [], ME, 0) == []
 

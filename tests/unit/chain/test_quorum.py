@@ -76,11 +76,11 @@ def together() -> Iterator[Callable[..., QuorumEndpoint]]:
     """Endpoints that are asked as one: `quorum` of the nodes given."""
     made: list[Node] = []
 
-    def make(*nodes: Node, quorum: int = 2) -> QuorumEndpoint:
+    def make(*nodes: Node, quorum: int = 2, timeout: float = 1.0) -> QuorumEndpoint:
         made.extend(nodes)
         members = []
         for node in nodes:
-            member = Endpoint(f"http://{node.name}.example", 1.0)
+            member = Endpoint(f"http://{node.name}.example", timeout)
             member.web3 = Web3(node)
             members.append(member)
         return QuorumEndpoint(members, quorum)
@@ -199,7 +199,7 @@ def test_errors_are_the_same_if_their_codes_and_data_are_whatever_their_words(
 def test_a_slow_one_is_not_waited_for_once_enough_agree(together: Callable[..., QuorumEndpoint]) -> None:
     made = nodes(7, 7, 7)
     made[0].answering.clear()
-    endpoint = together(*made)
+    endpoint = together(*made, timeout=60.0)
     began = time.monotonic()
     assert ask(endpoint) == "0x1"
     assert endpoint.block() == Block(7, bytes.fromhex(header(7)["hash"][2:]), 1_700_000_007)
@@ -210,7 +210,7 @@ def test_one_that_hangs_for_good_slows_no_later_question(together: Callable[...,
     """Its unanswered questions must not use up the threads that ask the others."""
     made = nodes(7, 7, 7)
     made[0].answering.clear()
-    endpoint = together(*made)
+    endpoint = together(*made, timeout=60.0)
     began = time.monotonic()
     for _ in range(60):
         assert ask(endpoint) == "0x1"
